@@ -1,0 +1,107 @@
+"""The contract every architecture and every anchor fulfils, and the evaluation they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from datamodules.batch import TransferBatch
+from metrics.suite import EvaluationSuite, TestTable
+
+
+class TimbreTransferModule(L.LightningModule):
+    """A timbre transfer: `transfer` turns a source into the same notes with another timbre.
+
+    An architecture implements `training_step`, `configure_optimizers` and `transfer`. Validation, test
+    and predict are written here once and call only `transfer`, so that every architecture and every
+    anchor is judged by the same code.
+
+    Args:
+        sample_rate: rate in Hz of all audio in and out; linked to the data module's by the CLI.
+        instruments: names behind the instrument ids of a batch; linked to the data module's.
+    """
+
+    is_anchor: bool = False
+    """Anchors are trivial transfers that every table shows and marks."""
+
+    def __init__(self, sample_rate: int, instruments: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.instruments = list(instruments)
+        self.test_table: TestTable | None = None
+        """Per-example values of the last test, set when it ends."""
+
+    # ------------------------------------------------------------------ what an architecture implements
+
+    def transfer(
+        self,
+        source: Tensor,
+        reference: Tensor | None = None,
+        target_instrument: Tensor | None = None,
+    ) -> Tensor:
+        """Give the notes of ``source`` another timbre.
+
+        Args:
+            source: ``(B, T)`` audio, mono, in [−1, 1], at ``sample_rate``; any length.
+            reference: ``(B, R)`` audio that shows the wanted timbre, for one-shot architectures.
+            target_instrument: ``(B,)`` long, ids into ``instruments``, for architectures trained on classes.
+
+        Returns:
+            ``(B, T)`` audio of the source's length.
+        """
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ the evaluation everyone shares
+
+    def transfer_batch(self, batch: TransferBatch) -> Tensor:
+        """Transfer a batch. Only anchors override this: they may look at the target."""
+        return self.transfer(batch.source, batch.reference, batch.target_instrument)
+
+    def on_validation_epoch_start(self) -> None:
+        """Start an empty validation."""
+        self._validation = EvaluationSuite.for_validation(self.sample_rate, self.instruments)
+
+    def validation_step(self, batch: TransferBatch, batch_idx: int) -> None:
+        """Transfer a validation batch and measure it with the cheap metrics."""
+        self._validation.update(self.transfer_batch(batch), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``val/<metric>``, averaged over examples of all ranks."""
+        self._log_means("val", self._gathered(self._validation))
+
+    def on_test_epoch_start(self) -> None:
+        """Start an empty test with every metric."""
+        self._test = EvaluationSuite.for_test(self.sample_rate, self.instruments, self._corpus_root())
+
+    def test_step(self, batch: TransferBatch, batch_idx: int) -> None:
+        """Transfer a test batch and measure it with every metric."""
+        self._test.update(self.transfer_batch(batch), batch)
+
+    def on_test_epoch_end(self) -> None:
+        """Log ``test/<metric>`` once and keep the per-piece table."""
+        self.test_table = self._gathered(self._test)
+        self._log_means("test", self.test_table)
+
+    def predict_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
+        """Transfer a batch."""
+        return self.transfer_batch(batch)
+
+    def _gathered(self, suite: EvaluationSuite) -> TestTable:
+        table = suite.compute()
+        if self.trainer.world_size > 1:
+            tables: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(tables, table)
+            table = TestTable.merged(tables)
+        return table
+
+    def _log_means(self, stage: str, table: TestTable) -> None:
+        for name, value in table.means().items():
+            self.log(f"{stage}/{name}", value, rank_zero_only=False, sync_dist=False)
+
+    def _corpus_root(self) -> Any:
+        datamodule = getattr(self.trainer, "datamodule", None)
+        return None if datamodule is None else datamodule.corpus_root
