@@ -1,0 +1,48 @@
+# The whole path from a fresh clone. A machine with Python 3.11, pip and make needs nothing else.
+#
+#   make demo    environment, corpus, a trained and tested DDSP, anchors, leaderboard, audio to listen to
+#   make test    the tests
+#   make check   lint, format and types
+#   make mini    one miniature run (fit and test) of every experiment config
+#   make lock    resolve the pins of requirements.lock anew from pyproject.toml
+
+SHELL := /bin/bash
+BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+ENVIRONMENT := $(VENV)/.installed-from-lock
+
+# Libraries that start threads of their own get one each: two on a shared core are slower than one.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: env demo test check mini lock clean
+.DEFAULT_GOAL := env
+
+env: $(ENVIRONMENT)
+
+# uv links packages from its cache, so the second environment takes seconds. --no-deps: the lock is the
+# complete, resolved set, and basic-pitch is in it for its model file only (see the lock target).
+$(ENVIRONMENT): requirements.lock
+	@echo "Installing the pinned environment into $(VENV) (the first time downloads about 4 GB)"
+	@$(PYTHON) -c "" 2>/dev/null || { rm -rf $(VENV) && $(BASE_PYTHON) -m venv $(VENV); }
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	@$(UV) pip install --python $(PYTHON) --no-deps -r requirements.lock
+	@touch $@
+
+test: env
+	$(PYTHON) -m pytest -n 2 --dist loadgroup
+
+check: env
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+lock: env
+	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header \
+		--no-emit-index-url --quiet --output-file requirements.lock
+	echo "basic-pitch==0.4.0  # for the multi-pitch model in its wheel; its own dependencies are not wanted" \
+		>> requirements.lock
+
+clean:
+	rm -rf build demo .pytest_cache .mypy_cache .ruff_cache
