@@ -1,0 +1,150 @@
+"""What a test leaves behind: one row per example, means, bootstrap intervals, paired comparisons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+N_RESAMPLES = 2000
+CONFIDENCE = 0.95
+_SEED = 0
+
+
+class Interval(NamedTuple):
+    """A mean with its bootstrap interval."""
+
+    mean: float
+    low: float | None
+    """Lower end of the 95 % interval; ``None`` where there is a single piece, or for a metric of the set."""
+    high: float | None
+    """Upper end of it."""
+    n: int
+    """Examples behind the mean; those without a value are not among them."""
+
+
+class TestRow(NamedTuple):
+    """The values of one example."""
+
+    track: str
+    pair: str
+    """``source_instrument->target_instrument``."""
+    piece: str
+    reference_piece: str
+    metrics: dict[str, float | None]
+    """Value per metric; ``None`` where it could not be computed for this example."""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes two rows of two systems the same example."""
+        return self.track, self.pair, self.piece, self.reference_piece
+
+
+@dataclass(frozen=True)
+class TestTable:
+    """Per-example values of a test, and metrics that only a set has (KAD, Fréchet distance)."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of its name
+
+    rows: tuple[TestRow, ...]
+    set_metrics: dict[str, float] = field(default_factory=dict)
+
+    def means(self) -> dict[str, float]:
+        """Mean of every metric over the examples that have it, and the set's metrics."""
+        values = {name: column[np.isfinite(column)] for name, column in self._columns().items()}
+        return {name: float(v.mean()) for name, v in values.items() if v.size} | self.set_metrics
+
+    def undefined(self) -> dict[str, int]:
+        """Per metric the number of examples for which it could not be computed; only where not 0."""
+        counts = {name: sum(row.metrics.get(name, 0) is None for row in self.rows) for name in self._names()}
+        return {name: count for name, count in counts.items() if count}
+
+    def intervals(self) -> dict[str, Interval]:
+        """Mean and 95 % percentile interval of every metric, bootstrapped over pieces with a fixed seed."""
+        pieces = [row.piece for row in self.rows]
+        found = {name: bootstrap_mean(column, pieces) for name, column in self._columns().items()}
+        of_set = {n: Interval(v, None, None, len(self.rows)) for n, v in self.set_metrics.items()}
+        return {name: interval for name, interval in found.items() if interval is not None} | of_set
+
+    def by_group(self) -> dict[tuple[str, str], TestTable]:
+        """One table per (track, pair), sorted."""
+        keys = sorted({(row.track, row.pair) for row in self.rows})
+        return {k: TestTable(tuple(r for r in self.rows if (r.track, r.pair) == k)) for k in keys}
+
+    @classmethod
+    def merged(cls, tables: Sequence[TestTable]) -> TestTable:
+        """One table of all rows, for example of all ranks. Rows that a sampler repeated count once."""
+        rows: list[TestRow] = []
+        for row in (row for table in tables for row in table.rows):
+            if row not in rows:
+                rows.append(row)
+        return cls(tuple(rows))
+
+    def to_json(self) -> str:
+        """A JSON document that `from_json` reads."""
+        document = {"rows": [row._asdict() for row in self.rows], "set_metrics": self.set_metrics}
+        return json.dumps(document, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, document: str) -> TestTable:
+        """Read what `to_json` wrote."""
+        content: Mapping[str, Any] = json.loads(document)
+        return cls(tuple(TestRow(**row) for row in content["rows"]), dict(content["set_metrics"]))
+
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        return {
+            name: np.array([_number(row.metrics.get(name)) for row in self.rows]) for name in self._names()
+        }
+
+
+def paired_differences(ours: TestTable, theirs: TestTable) -> dict[str, Interval]:
+    """Mean of ours − theirs per metric over the examples both have, with its interval over pieces."""
+    other = {row.key: row.metrics for row in theirs.rows}
+    shared = [row for row in ours.rows if row.key in other]
+    names = dict.fromkeys(name for row in shared for name in row.metrics)
+    pieces = [row.piece for row in shared]
+    found = {
+        name: bootstrap_mean(
+            np.array([_number(row.metrics.get(name)) - _number(other[row.key].get(name)) for row in shared]),
+            pieces,
+        )
+        for name in names
+    }
+    return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def bootstrap_mean(values: np.ndarray, pieces: Iterable[str]) -> Interval | None:
+    """Mean of ``values`` and its 95 % interval, resampling whole pieces (the independent unit).
+
+    Args:
+        values: ``(n,)``, NaN where there is none.
+        pieces: ``n`` names; the values of one piece are drawn together.
+
+    Returns:
+        ``None`` where no value is finite.
+    """
+    defined = np.isfinite(values)
+    if not defined.any():
+        return None
+    _, unit = np.unique(np.asarray(list(pieces))[defined], return_inverse=True)
+    totals = np.bincount(unit, weights=values[defined])
+    counts = np.bincount(unit)
+    mean = float(values[defined].mean())
+    if len(counts) < 2:
+        return Interval(mean, None, None, int(defined.sum()))
+    # Drawing P pieces with replacement is the same as drawing how often each one comes.
+    generator = np.random.default_rng(_SEED)
+    times = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=N_RESAMPLES)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile((times @ totals) / (times @ counts), [tail, 1 - tail])
+    return Interval(mean, float(low), float(high), int(defined.sum()))
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
