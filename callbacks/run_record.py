@@ -1,0 +1,86 @@
+"""What makes a run repeatable: resolved config, code version, corpus, seed and package versions."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.cli import SaveConfigCallback
+
+from experiments.tracking import tracker_of
+
+CONFIG, PACKAGES = "config.yaml", "packages.txt"
+
+
+class RunRecord(SaveConfigCallback):
+    """Store the resolved config and the packages as artifacts, the rest as tags, when a run is set up."""
+
+    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Called by Lightning on rank zero, once, after the data module was set up."""
+        tracker = tracker_of(trainer)
+        if tracker is None:
+            return
+        self._write(tracker.run_dir / PACKAGES, installed_packages())
+        tracker.log_artifact(tracker.run_dir / PACKAGES)
+        if stage == "fit" or not (tracker.run_dir / CONFIG).is_file():
+            self._write(tracker.run_dir / CONFIG, self.parser.dump(self.config, skip_none=False))
+            tracker.log_artifact(tracker.run_dir / CONFIG)
+        tracker.set_tags(self._identity(trainer, pl_module))
+        tracker.set_tags(code_version() | environment())
+
+    def _identity(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """What a leaderboard groups and filters by."""
+        corpus = getattr(getattr(trainer, "datamodule", None), "corpus", None)
+        return {
+            "experiment": self.config.get("experiment"),
+            "scale": self.config.get("scale"),
+            "seed": self.config.get("seed_everything"),
+            "is_anchor": str(getattr(pl_module, "is_anchor", False)).lower(),
+            "corpus": getattr(corpus, "address", "none"),
+            "tracks": ",".join(sorted({item.track for item in corpus.items})) if corpus else "none",
+            "class": f"{type(pl_module).__module__}.{type(pl_module).__qualname__}",
+            "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
+        }
+
+    @staticmethod
+    def _write(path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def installed_packages() -> str:
+    """``name==version`` of every installed distribution, one a line."""
+    return "\n".join(sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()})) + "\n"
+
+
+def environment() -> dict[str, str]:
+    """Interpreter, machine and command line."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "mlflow.source.name": shlex.join(["python", "-m", "experiments.run", *sys.argv[1:]])[:5000],
+        "mlflow.source.type": "LOCAL",
+    }
+
+
+def code_version() -> dict[str, str]:
+    """The git commit and whether files differ from it; nothing outside a git checkout."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    return {"mlflow.source.git.commit": commit, "git_dirty": str(bool(_git("status", "--porcelain"))).lower()}
+
+
+def _git(*arguments: str) -> str | None:
+    root = Path(__file__).parents[1]
+    try:
+        result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    except OSError:  # git is not installed
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

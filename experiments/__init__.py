@@ -1,0 +1,1 @@
+"""What can be run: training, transfer, comparison, benchmarks; see ``python -m experiments.run``."""

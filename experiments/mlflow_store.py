@@ -1,0 +1,184 @@
+"""MLflow as a place to send events to. mlflow itself (4 s to import) is imported when first used."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+SQLITE_PREFIX = "sqlite:///"
+MAX_PARAM_CHARACTERS = 250
+"""Longer parameter values are cut; the artifact config.yaml is the truth."""
+MAX_METRICS, MAX_PARAMS_OR_TAGS = 900, 90
+"""Per `log_batch` call; MLflow allows 1,000 and 100."""
+# Errors that sending again cannot repair: the value itself is refused.
+REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
+QUICK_AND_QUIET = {
+    # A server that does not answer must be noticed soon; the outbox is what tries again.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+}
+log = logging.getLogger(__name__)
+
+
+class Unreachable(ConnectionError):
+    """The tracking server did not answer, or answered that it cannot work now."""
+
+
+class Refused(Unreachable):
+    """MLflow answered that it will not store this value; sending it again is no use."""
+
+
+def default_tracking_uri() -> str:
+    """``MLFLOW_TRACKING_URI`` where it is set, else a SQLite file in the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client that gives up soon and prints nothing."""
+    for name, value in QUICK_AND_QUIET.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return MlflowClient(uri)
+
+
+class MlflowStore:
+    """Sends journal events (`experiments.outbox`) to one tracking server.
+
+    Args:
+        uri: MLflow tracking URI. With ``sqlite:///…`` artifacts go to ``mlartifacts`` beside the file.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """The MLflow client, made on first use."""
+        return self._call(connect, self.uri)
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether the server knows ``run_id``."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(run_id).info.lifecycle_stage == "active"
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise Unreachable(_first_line(error)) from error
+
+    def open_run(self, start: dict[str, Any]) -> str:
+        """The id of the run that the ``start`` event describes, created unless the server has it."""
+        experiment_id = self._call(self._experiment_id, start["experiment"])
+        same = self._call(
+            self.client.search_runs, [experiment_id], f"tags.journal = '{start['journal']}'", max_results=1
+        )
+        if same:
+            return str(same[0].info.run_id)
+        run = self._call(
+            self.client.create_run,
+            experiment_id,
+            start_time=start["time_ms"],
+            tags={"journal": start["journal"]},
+            run_name=start["run_name"],
+        )
+        return str(run.info.run_id)
+
+    def send(self, run_id: str, events: list[dict[str, Any]], run_dir: Path) -> None:
+        """Send one batch of events. A value that MLflow refuses is named and left out."""
+        by_kind: dict[str, list[dict[str, Any]]] = {}
+        for event in events:
+            by_kind.setdefault(event["kind"], []).append(event)
+        self._send_values(run_id, by_kind)
+        for event in by_kind.get("artifact", []):
+            self._send_artifact(run_id, run_dir / event["path"], event["folder"])
+        for event in by_kind.get("status", []):
+            self._send_status(run_id, event)
+
+    def _send_values(self, run_id: str, by_kind: dict[str, list[dict[str, Any]]]) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        metrics = [
+            Metric(key, _finite(value), event["time_ms"], event["step"])
+            for event in by_kind.get("metrics", [])
+            for key, value in event["values"].items()
+        ]
+        params = {k: v for event in by_kind.get("params", []) for k, v in event["values"].items()}
+        tags = {k: v for event in by_kind.get("tags", []) for k, v in event["values"].items()}
+        self._log(run_id, "metrics", metrics, MAX_METRICS)
+        short = [Param(key, value[:MAX_PARAM_CHARACTERS]) for key, value in params.items()]
+        self._log(run_id, "params", short, MAX_PARAMS_OR_TAGS)
+        self._log(run_id, "tags", [RunTag(key, value) for key, value in tags.items()], MAX_PARAMS_OR_TAGS)
+
+    def _log(self, run_id: str, kind: str, values: list[Any], size: int) -> None:
+        """Send ``values`` in groups of ``size``; where MLflow refuses a group, one by one without the bad."""
+        for group in _chunks(values, size):
+            try:
+                self._call(self.client.log_batch, run_id, **{kind: group})
+            except Refused as error:
+                if len(group) > 1:
+                    self._log(run_id, kind, group, 1)
+                else:
+                    log.warning("%s refused %s, which is left out: %s", self.uri, group[0], error)
+
+    def _send_artifact(self, run_id: str, path: Path, folder: str) -> None:
+        if path.is_file():
+            self._call(self.client.log_artifact, run_id, str(path), folder or None)
+        else:
+            log.warning("%s is no more and cannot be sent to %s.", path, self.uri)
+
+    def _send_status(self, run_id: str, event: dict[str, Any]) -> None:
+        if event["status"] == "RUNNING":
+            self._call(self.client.update_run, run_id, status="RUNNING")
+        else:
+            self._call(self.client.set_terminated, run_id, event["status"], event["time_ms"])
+
+    def _experiment_id(self, name: str) -> str:
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            return self.client.create_experiment(name, artifact_location=self._artifact_location())
+        if experiment.lifecycle_stage == "deleted":
+            self.client.restore_experiment(experiment.experiment_id)
+        return experiment.experiment_id
+
+    def _artifact_location(self) -> str | None:
+        """Absolute, so that ``mlflow ui`` finds artifacts from any directory; a server has its own."""
+        if not self.uri.startswith(SQLITE_PREFIX):
+            return None
+        return (Path(self.uri.removeprefix(SQLITE_PREFIX)).resolve().parent / "mlartifacts").as_uri()
+
+    def _call(self, function: Any, *arguments: Any, **options: Any) -> Any:
+        """Call MLflow. Raises `Refused` for a value it will never take, `Unreachable` for all else."""
+        try:
+            return function(*arguments, **options)
+        except Exception as error:
+            # MLflow raises its own, requests', SQLAlchemy's and OS errors for a server that is away.
+            refused = getattr(error, "error_code", None) in REFUSALS
+            raise (Refused if refused else Unreachable)(_first_line(error)) from error
+
+
+def _finite(value: float) -> float:
+    """MLflow stores NaN; infinities become the largest number (SQL has none)."""
+    return value if not math.isinf(value) else math.copysign(1.7976931348623157e308, value)
+
+
+def _chunks(items: list[Any], size: int) -> list[list[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,69 @@
+"""Train, validate, test and predict: ``python -m experiments.run fit --config ddsp``.
+
+Without arguments it lists the experiments and how to start. Lightning is imported only to run one.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+
+from experiments import catalog
+from experiments.errors import UserError, nearest, run_command
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+USAGE = """\
+How to start:
+  python -m experiments.run fit  --config NAME                    train, then test the best checkpoint
+  python -m experiments.run test --config NAME --ckpt_path best   test the latest run's best checkpoint
+  python -m experiments.run fit  --config NAME --ckpt_path last   go on with an interrupted training
+  python -m experiments.run anchors --config NAME                 test all anchors on the experiment's data
+  python -m experiments.run fit  --config NAME --print_config     show every key and its value
+
+NAME is one of the above or a path to a YAML file; several --config layer, a later one wins.
+--scale demo (minutes on a CPU, the default) or --scale paper (the sizes of the source documents)."""
+
+
+def main(arguments: list[str]) -> int:
+    """List the experiments, or run a subcommand."""
+    if not arguments or arguments[0] in ("list", "-h", "--help"):
+        print(listing())
+        return 0
+    subcommand, options = arguments[0], arguments[1:]
+    if subcommand == "anchors":
+        from experiments.anchors import test_anchors
+
+        test_anchors(options)
+        return 0
+    _require_runnable(subcommand, options)
+    from experiments.cli import SuiteCLI
+
+    SuiteCLI(arguments)
+    return 0
+
+
+def listing() -> str:
+    """Every experiment with its one line, grouped by folder, and how to start."""
+    lines = []
+    for group, members in groupby(catalog.experiments(), key=lambda experiment: experiment.group):
+        lines += [f"{group or 'experiments'}:"]
+        lines += [f"  {experiment.name:<28} {experiment.description}" for experiment in members]
+    return "\n".join([*lines, "", USAGE])
+
+
+def _require_runnable(subcommand: str, options: list[str]) -> None:
+    """Refuse within a moment what Lightning would need 15 seconds to refuse."""
+    if subcommand not in SUBCOMMANDS:
+        raise UserError(
+            f"There is no subcommand '{subcommand}'; there are {', '.join(SUBCOMMANDS)} and anchors."
+            f"{nearest(subcommand, [*SUBCOMMANDS, 'anchors'])}"
+        )
+    request = catalog.read_request(options)
+    if not request.experiment and not {"-h", "--help"} & set(options):
+        raise UserError(
+            f"`{subcommand}` needs an experiment: --config NAME. `python -m experiments.run` lists them."
+        )
+
+
+if __name__ == "__main__":
+    run_command(lambda: main(sys.argv[1:]))
