@@ -29,6 +29,8 @@ SCHEMA_VERSION = 1
 SPLITS = ("train", "val", "test")
 TRACKS = ("monophonic", "polyphonic")
 DEFAULT_BANK = "default"
+PART_MARK = "~"
+"""Stands between the name of a recording or score and the number of its part, in piece ids."""
 WAV_HEADER_BYTES = 44
 """Length of the header of a 16-bit mono WAV as this package writes it."""
 
@@ -48,6 +50,11 @@ class Item(NamedTuple):
     n_samples: int
     loudness_db: float
     """Mean A-weighted loudness of the frames above −60 dB, before normalisation, in dB."""
+
+    @property
+    def work(self) -> str:
+        """The recording or score that the piece is a part of: all parts of a work are in one split."""
+        return self.piece.partition(PART_MARK)[0]
 
     @property
     def stem(self) -> str:
@@ -115,9 +122,13 @@ class Corpus:
     def read(self, item: Item, start: int = 0, n_samples: int | None = None) -> np.ndarray:
         """Samples ``start … start + n_samples`` of ``item``, float32 in [−1, 1]; fewer at the end."""
         count = item.n_samples - start if n_samples is None else min(n_samples, item.n_samples - start)
-        offset = WAV_HEADER_BYTES + 2 * start
-        pcm = np.fromfile(self.audio_path(item), dtype="<i2", count=max(count, 0), offset=offset)
-        return pcm.astype(np.float32) / 32768.0
+        return read_pcm(self.audio_path(item), start, max(count, 0))
+
+
+def read_pcm(path: Path, start: int = 0, n_samples: int = -1) -> np.ndarray:
+    """Samples ``start … start + n_samples`` of a 16-bit mono WAV of this package; −1 reads to the end."""
+    pcm = np.fromfile(path, dtype="<i2", count=n_samples, offset=WAV_HEADER_BYTES + 2 * start)
+    return pcm.astype(np.float32) / 32768.0
 
 
 def read_index(path: Path) -> Iterable[Item]:

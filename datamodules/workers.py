@@ -1,0 +1,112 @@
+"""Run jobs in several processes, with a progress bar, so that Ctrl-C stops all of them at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+def available_cores() -> int:
+    """Cores this process may use (fewer than the machine has, in a container or a batch job)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_jobs(
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    description: str,
+    workers: int | None = None,
+    progress: bool = True,
+    initializer: Callable[[], None] | None = None,
+) -> Iterator[tuple[Job, Result]]:
+    """Apply ``function`` to every job and give each job with its result as soon as it is ready, in any order.
+
+    Args:
+        function: a function at the top level of a module; it runs in other processes.
+        jobs: its arguments, one each; they must pickle.
+        description: what the progress bar says.
+        workers: processes, one thread each; ``None`` is one a core. One process runs the jobs right here.
+        progress: show a bar on standard error.
+        initializer: runs first in each worker, such as ``torch.set_num_threads(1)``.
+    """
+    workers = min(workers or available_cores(), len(jobs))
+    results = (
+        _here(function, jobs, initializer) if workers <= 1 else _there(function, jobs, workers, initializer)
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = Progress(
+        *columns,
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+        disable=not progress,
+    )
+    with bar:
+        yield from bar.track(results, total=len(jobs), description=description)
+
+
+def _here(
+    function: Callable[[Job], Result], jobs: Sequence[Job], initializer: Callable[[], None] | None
+) -> Iterator[tuple[Job, Result]]:
+    if initializer is not None and jobs:
+        initializer()
+    for job in jobs:
+        yield job, function(job)
+
+
+def _there(
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    workers: int,
+    initializer: Callable[[], None] | None,
+) -> Iterator[tuple[Job, Result]]:
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)  # inherited by the workers, before they import anything that reads it
+    # spawn and not fork: a parent with threads (torch, MLflow) must not be forked.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (initializer,))
+    try:
+        # A few jobs ahead and no more: 100,000 at once would all be pickled before the first result.
+        remaining = iter(jobs)
+        pending: dict[Future[Result], Job] = {}
+        while True:
+            for job in remaining:
+                pending[pool.submit(function, job)] = job
+                if len(pending) >= 4 * workers:
+                    break
+            if not pending:
+                return
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                yield pending.pop(future), future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _start_worker(initializer: Callable[[], None] | None) -> None:
+    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if initializer is not None:
+        initializer()
