@@ -1,0 +1,165 @@
+"""DDSP as a timbre transfer: features of any source, a network that knows one instrument, synthesizers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+from torch.optim import Optimizer
+
+from datamodules.batch import Features, TransferBatch
+from datamodules.features import loudness_db
+from datamodules.pitch import PestoTracker, PitchTracker
+from lightning_modules.ddsp.adaptation import (
+    Adaptation,
+    Conditioning,
+    TargetStatistics,
+    adapt,
+    detect_notes,
+    repair_pitch,
+    silence_gate,
+)
+from lightning_modules.ddsp.losses import LossWeights, SpectralLoss, weighted_sum
+from lightning_modules.ddsp.network import DDSPNetwork
+from lightning_modules.ddsp.synthesizers import Synthesizer, on_hop_grid
+from lightning_modules.transfer_module import TimbreTransferModule
+
+UNTRAINED = -1
+
+
+class DDSPModule(TimbreTransferModule):
+    """Resynthesizes one instrument from f0 and loudness, and so plays any monophonic source on it.
+
+    Engel et al., DDSP, arXiv 2001.04643; Carney et al., Tone Transfer, HAI-GEN 2021. Trained on features of
+    the target instrument alone (`FeatureDataModule`); source and reference are not needed.
+
+    Args:
+        sample_rate: in Hz.
+        instruments: names behind instrument ids.
+        network: f0 and loudness → raw controls.
+        synthesizer: raw controls → audio.
+        pitch_tracker: the one the training features were made with.
+        adaptation: how a source is fitted to the instrument.
+        spectral_loss: what training compares.
+        loss_weights: weight of each term.
+        optimizer: of all parameters.
+        noise_seed: seed of the noise at inference, so that equal sources give equal results.
+    """
+
+    trained_instrument: Tensor
+
+    def __init__(
+        self,
+        network: DDSPNetwork,
+        sample_rate: int = 16_000,
+        instruments: Sequence[str] = (),
+        synthesizer: Synthesizer | None = None,
+        pitch_tracker: PitchTracker | None = None,
+        adaptation: Adaptation = Adaptation(),  # noqa: B008 (copied below)
+        spectral_loss: SpectralLoss | None = None,
+        loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied below)
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        noise_seed: int = 0,
+    ) -> None:
+        super().__init__(sample_rate, instruments)
+        self.save_hyperparameters()
+        self.network = network
+        self.synthesizer = synthesizer or Synthesizer()
+        self.pitch_tracker = pitch_tracker or PestoTracker()
+        self.adaptation = replace(adaptation)
+        self.spectral_loss = spectral_loss or SpectralLoss()
+        self.loss_weights = replace(loss_weights)
+        self.optimizer = optimizer
+        self.noise_seed = noise_seed
+        self.statistics = TargetStatistics()
+        self.register_buffer("trained_instrument", torch.tensor(UNTRAINED))
+
+    # ------------------------------------------------------------------------------------------ training
+
+    def configure_optimizers(self) -> Optimizer:
+        """One optimizer for network and reverb."""
+        return self.optimizer(self.parameters())
+
+    def training_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
+        """Resynthesize segments of the instrument from their own features."""
+        target, features = self._training_pair(batch)
+        self._observe(features, batch.target_instrument)
+        preds = self.synthesize(self._own_conditioning(features), target.shape[-1])
+        terms = self.spectral_loss(preds, target)
+        self.log_dict({f"train/{name}": value for name, value in terms._asdict().items()})
+        return weighted_sum(terms, self.loss_weights)
+
+    def _training_pair(self, batch: TransferBatch) -> tuple[Tensor, Features]:
+        target = batch.source if batch.target is None else batch.target
+        return target, self.extract(target) if batch.features is None else batch.features
+
+    def _observe(self, features: Features, instrument: Tensor) -> None:
+        self.statistics.update(features, detect_notes(features, self.adaptation))
+        ids = set(instrument.tolist()) | {int(self.trained_instrument)} - {UNTRAINED}
+        if len(ids) > 1:
+            names = ", ".join(self.instruments[i] if i < len(self.instruments) else str(i) for i in ids)
+            raise ValueError(
+                f"A DDSP model learns one instrument, but its training batches hold {names}: "
+                "set data.init_args.target_instruments to a list of one."
+            )
+        self.trained_instrument.fill_(ids.pop())
+
+    def _own_conditioning(self, features: Features) -> Conditioning:
+        """Features of the instrument itself: repaired as in `adapt`, mapped to nothing."""
+        f0_hz = repair_pitch(features.f0_hz, features.f0_confidence, self.adaptation.voiced_confidence)
+        return Conditioning(f0_hz, features.loudness_db, silence_gate(features.loudness_db))
+
+    # ----------------------------------------------------------------------------------------- inference
+
+    def transfer(
+        self,
+        source: Tensor,
+        reference: Tensor | None = None,
+        target_instrument: Tensor | None = None,
+    ) -> Tensor:
+        """Play the notes of ``source`` on the instrument this model was trained on.
+
+        See `TimbreTransferModule.transfer`. ``reference`` is not used; ``target_instrument`` may only be the
+        one trained on.
+        """
+        self._require_trained_on(target_instrument)
+        if source.shape[-1] == 0:
+            return source.clone()
+        conditioning = adapt(self.extract(source), self.statistics, self.adaptation)
+        generator = torch.Generator().manual_seed(self.noise_seed)
+        return self.synthesize(conditioning, source.shape[-1], generator)
+
+    def extract(self, audio: Tensor) -> Features:
+        """Features of ``(B, T)`` audio, with the tracker of the training features."""
+        f0_hz, confidence = self.pitch_tracker(audio, self.sample_rate)
+        return Features(f0_hz, confidence, loudness_db(audio, self.sample_rate))
+
+    def synthesize(
+        self, conditioning: Conditioning, n_samples: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Conditioning at 250 frames a second → ``(B, n_samples)`` audio.
+
+        Args:
+            conditioning: what to play.
+            n_samples: length of the result.
+            generator: source of the noise; one noise for the whole batch, so that an example sounds the
+                same in any batch. ``None`` (training) draws new noise for each example.
+        """
+        f0_hz, loudness, gate = (on_hop_grid(x, self.sample_rate, n_samples) for x in conditioning)
+        raw, _ = self.network(f0_hz, loudness)
+        return self.synthesizer(raw, f0_hz, gate, self.sample_rate, generator)[:, :n_samples]
+
+    def _require_trained_on(self, wanted: Tensor | None) -> None:
+        trained = int(self.trained_instrument)
+        if wanted is None or trained == UNTRAINED or bool((wanted == trained).all()):
+            return
+        raise ValueError(
+            f"This DDSP model was trained on instrument {self._name(trained)} and cannot play "
+            f"{', '.join(self._name(i) for i in sorted(set(wanted.tolist())))}: use a model trained on it."
+        )
+
+    def _name(self, instrument: int) -> str:
+        return self.instruments[instrument] if instrument < len(self.instruments) else f"number {instrument}"

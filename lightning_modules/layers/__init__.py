@@ -1,0 +1,1 @@
+"""Parts that a second architecture needed."""
