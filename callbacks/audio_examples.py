@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -14,13 +16,26 @@ from datamodules.batch import Features, TransferBatch
 from experiments.tracking import RunTracker, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
 
+TEST_FOLDER = "audio/test"
+EXAMPLES = "examples.json"
 
-class Example(NamedTuple):
-    """One excerpt before and after its transfer; audio is ``(T,)`` float32."""
 
-    title: str
-    audio: dict[str, np.ndarray]
-    """``source``, ``output`` and, where data is paired, ``target``."""
+class Excerpt(NamedTuple):
+    """Which excerpt of the data an example is."""
+
+    track: str
+    pair: str
+    piece: str
+    reference_piece: str
+
+    @classmethod
+    def of(cls, batch: TransferBatch, index: int, instruments: Sequence[str]) -> Excerpt:
+        """The excerpt at ``index`` of a batch."""
+        source = instruments[int(batch.source_instrument[index])]
+        target = instruments[int(batch.target_instrument[index])]
+        return cls(
+            batch.track[index], f"{source}->{target}", batch.piece[index], batch.reference_piece[index]
+        )
 
 
 class AudioExamples(L.Callback):
@@ -39,15 +54,15 @@ class AudioExamples(L.Callback):
         self.every_n_validations = every_n_validations
         self.n_validation, self.n_test = n_validation, n_test
         self._n_validations = 0
-        self._pairs: set[tuple[str, int, int]] = set()
+        self._heard: list[Excerpt] = []
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget which pairs were heard."""
-        self._pairs.clear()
+        """Forget which excerpts were heard."""
+        self._heard.clear()
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget which pairs were heard."""
-        self._pairs.clear()
+        """Forget which excerpts were heard."""
+        self._heard.clear()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count validations."""
@@ -77,7 +92,16 @@ class AudioExamples(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Log the excerpts of this batch."""
-        self._log(trainer, pl_module, batch, self.n_test, "audio/test")
+        self._log(trainer, pl_module, batch, self.n_test, TEST_FOLDER)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log what the test's excerpts are, so that those of several runs can stand side by side."""
+        tracker = tracker_of(trainer)
+        if tracker is None or not self._heard:
+            return
+        path = tracker.run_dir / TEST_FOLDER / EXAMPLES
+        path.write_text(json.dumps([heard._asdict() for heard in self._heard], indent=1), encoding="utf-8")
+        tracker.log_artifact(path)
 
     def _log(
         self, trainer: L.Trainer, module: L.LightningModule, batch: TransferBatch, limit: int, folder: str
@@ -85,46 +109,41 @@ class AudioExamples(L.Callback):
         tracker = tracker_of(trainer)
         if tracker is None or not isinstance(module, TimbreTransferModule):
             return
-        for index in self._new_pairs(batch, limit):
-            example = transfer_example(module, batch, index)
-            self._write(tracker, f"{folder}/{len(self._pairs):02d}", example, module.sample_rate)
-
-    def _new_pairs(self, batch: TransferBatch, limit: int) -> list[int]:
-        """Indices of the first examples of pairs not heard yet, ``limit`` in all."""
-        chosen = []
         for index in range(len(batch.piece)):
-            pair = (
-                batch.track[index],
-                int(batch.source_instrument[index]),
-                int(batch.target_instrument[index]),
-            )
-            if pair not in self._pairs and len(self._pairs) < limit:
-                self._pairs.add(pair)
-                chosen.append(index)
-        return chosen
+            excerpt = Excerpt.of(batch, index, module.instruments)
+            new_pair = (excerpt.track, excerpt.pair) not in {(e.track, e.pair) for e in self._heard}
+            if new_pair and len(self._heard) < limit:
+                self._heard.append(excerpt)
+                stem = f"{folder}/{len(self._heard):02d}"
+                self._write(
+                    tracker, stem, transfer_example(module, batch, index), excerpt, module.sample_rate
+                )
 
     @staticmethod
-    def _write(tracker: RunTracker, stem: str, example: Example, sample_rate: int) -> None:
-        for part, audio in example.audio.items():
+    def _write(
+        tracker: RunTracker, stem: str, audio: dict[str, np.ndarray], excerpt: Excerpt, sample_rate: int
+    ) -> None:
+        for part, samples in audio.items():
             path = tracker.run_dir / f"{stem}_{part}.wav"
-            write_wav(path, audio, sample_rate)
+            write_wav(path, samples, sample_rate)
             tracker.log_artifact(path)
         picture = tracker.run_dir / f"{stem}.png"
-        save_picture(picture, example.audio, sample_rate, example.title)
+        save_picture(picture, audio, sample_rate, f"{excerpt.track} · {excerpt.pair} · {excerpt.piece}")
         tracker.log_artifact(picture)
 
 
-def transfer_example(module: TimbreTransferModule, batch: TransferBatch, index: int) -> Example:
-    """Transfer one example of a batch, alone, so that the rest of the batch cannot change it."""
+def transfer_example(module: TimbreTransferModule, batch: TransferBatch, index: int) -> dict[str, np.ndarray]:
+    """Transfer one example of a batch, alone, so that the rest of the batch cannot change it.
+
+    Returns:
+        ``source``, ``output`` and, where data is paired, ``target``, each ``(T,)``.
+    """
     one = single(batch, index)
     with torch.no_grad():
-        output = module.transfer_batch(one)
-    audio = {"source": one.source, "output": output}
+        audio = {"source": one.source, "output": module.transfer_batch(one)}
     if one.target is not None:
         audio["target"] = one.target
-    names = [module.instruments[int(ids[0])] for ids in (one.source_instrument, one.target_instrument)]
-    title = f"{one.track[0]} · {names[0]} -> {names[1]} · {one.piece[0]}"
-    return Example(title, {part: tensor[0].float().cpu().numpy() for part, tensor in audio.items()})
+    return {part: tensor[0].float().cpu().numpy() for part, tensor in audio.items()}
 
 
 def single(batch: TransferBatch, index: int) -> TransferBatch:

@@ -25,3 +25,4 @@ class TestTableArtifact(L.Callback):
         path = Path(tracker.run_dir) / TEST_TABLE
         path.write_text(pl_module.test_table.to_json(), encoding="utf-8")
         tracker.log_artifact(path)
+        tracker.set_tags({"tested": "true"})

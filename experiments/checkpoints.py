@@ -24,7 +24,7 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(f"There is no checkpoint {path}; give a run's folder or name, or a .ckpt file.")
     if not zipfile.is_zipfile(path):
         raise UserError(
-            f"{path} is truncated or no checkpoint: it has {path.stat().st_size} bytes and no end; copy it again."
+            f"{path} is truncated or no checkpoint: {path.stat().st_size} bytes without an end; copy it again."
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -27,7 +27,8 @@ def explain(message: str, class_paths: Iterable[str], keys: Iterable[str]) -> st
     if found := UNKNOWN_KEY.search(message):
         return _unknown_key(found["key"], [*keys, *parameters(class_paths)])
     if found := BAD_CLASS.search(message):
-        return f"The class_path '{found['path']}' cannot be used: {_flat(found['reason'])}.{_near_class(found['path'])}"
+        path = found["path"]
+        return f"The class_path '{path}' cannot be used: {_flat(found['reason'])}.{_near_class(path)}"
     if found := BAD_VALUE.search(message):
         return f"The value of '{found['key']}' is wrong: {_flat(found['reason'])}."
     return f"The configuration is wrong: {_flat(message)}."
