@@ -8,12 +8,10 @@ not add up over time. Audio of ``T`` samples has ``N = ceil(T · 250 / sr)`` fra
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +19,9 @@ from filelock import FileLock
 from torch import Tensor
 
 from datamodules.batch import FRAME_RATE_HZ
-from datamodules.corpus import Corpus, CorpusError, Item
+from datamodules.corpus import Corpus, CorpusError, Item, read_pcm
 from datamodules.pitch import PitchTracker
+from datamodules.workers import run_jobs
 
 LOUDNESS_FLOOR_DB = -80.0
 WINDOW_S = 0.032
@@ -60,7 +59,7 @@ def a_weighting(frequency_hz: Tensor) -> Tensor:
 
 
 def loudness_db(audio: Tensor, sample_rate: int) -> Tensor:
-    """A-weighted power of each frame, in dB relative to a full-scale sine at 1 kHz, at least −80.
+    """A-weighted power of each frame, in dB re full scale, at least −80.
 
     The power spectrum of a 32 ms Hann window (512 points at 16 kHz), weighted and summed; by Parseval's
     theorem the sum is the mean square of the windowed, A-weighted signal, so the value does not depend
@@ -71,7 +70,7 @@ def loudness_db(audio: Tensor, sample_rate: int) -> Tensor:
         sample_rate: in Hz.
 
     Returns:
-        ``(B, N)`` loudness in dB, 250 frames a second; a full-scale 1 kHz sine reads 0.
+        ``(B, N)`` loudness in dB, 250 frames a second; a 1 kHz sine of amplitude 1 reads −3.01.
     """
     count = n_frames(audio.shape[-1], sample_rate)
     if count == 0:
@@ -96,8 +95,7 @@ def _window_and_weights(sample_rate: int) -> tuple[Tensor, Tensor]:
     window = torch.hann_window(length, dtype=torch.float64)
     weights = a_weighting(torch.fft.rfftfreq(n_fft, 1 / sample_rate, dtype=torch.float64))
     weights[1:-1] *= 2  # the negative frequencies that a real FFT leaves out
-    # Parseval, and twice the mean square because a full-scale sine has a mean square of one half.
-    return window.float(), (weights * 2 / (n_fft * window.square().sum())).float()
+    return window.float(), (weights / (n_fft * window.square().sum())).float()  # Parseval
 
 
 class FeatureCache:
@@ -142,12 +140,22 @@ class FeatureCache:
         self.root.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.root / ".lock"):
-                self._build_missing(self.missing(items), workers or len(os.sched_getaffinity(0)), progress)
+                # Again, under the lock: another process may have done it meanwhile. Longest first, so that
+                # no core is left with a long file at the end.
+                items = sorted(self.missing(items), key=lambda item: -item.n_samples)
+                jobs = [self._job(item) for item in items]
+                title = f"Features ({self.pitch_tracker.name})"
+                for _ in run_jobs(compute_features, jobs, title, workers, progress):
+                    pass
         except OSError as error:
             raise CorpusError(
                 f"{self.root} cannot be written: {error.strerror or error}. Make room or give write access "
                 "and start again; what is already computed is kept."
             ) from error
+
+    def _job(self, item: Item) -> FeatureJob:
+        audio_path, path = self.corpus.audio_path(item), self.path(item)
+        return FeatureJob(audio_path, path, self.corpus.sample_rate, self.pitch_tracker)
 
     def _is_whole(self, item: Item) -> bool:
         frames = n_frames(item.n_samples, self.corpus.sample_rate)
@@ -156,36 +164,27 @@ class FeatureCache:
         except OSError:
             return False
 
-    def _build_missing(self, items: list[Item], workers: int, progress: bool) -> None:
-        from rich.progress import track
 
-        # Forked, because a spawned process would import the whole training program again (20 s).
-        context = multiprocessing.get_context("fork")
-        pool = ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,))
-        # Longest first, so that no core is left with a long file at the end.
-        items = sorted(items, key=lambda item: -item.n_samples)
-        with pool:
-            try:
-                futures = [pool.submit(self._compute, item) for item in items]
-                title = f"Features ({self.pitch_tracker.name})"
-                for future in track(as_completed(futures), title, len(futures), disable=not progress):
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+class FeatureJob(NamedTuple):
+    """One file of features to compute."""
 
-    def _compute(self, item: Item) -> None:
-        audio = torch.from_numpy(self.corpus.read(item))[None]
-        rate = self.corpus.sample_rate
-        with torch.inference_mode():
-            pitch = self.pitch_tracker(audio, rate)
-            rows = torch.cat([pitch.f0_hz, pitch.confidence, loudness_db(audio, rate)])
-        path = self.path(item)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        try:
-            with partial.open("wb") as file:
-                np.save(file, rows.float().numpy())
-            partial.rename(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    audio_path: Path
+    feature_path: Path
+    sample_rate: int
+    pitch_tracker: PitchTracker
+
+
+def compute_features(job: FeatureJob) -> None:
+    """Write the features of one audio file: beside their place first, so that none is ever half there."""
+    audio = torch.from_numpy(read_pcm(job.audio_path))[None]
+    with torch.inference_mode():
+        pitch = job.pitch_tracker(audio, job.sample_rate)
+        rows = torch.cat([pitch.f0_hz, pitch.confidence, loudness_db(audio, job.sample_rate)])
+    job.feature_path.parent.mkdir(parents=True, exist_ok=True)
+    partial = job.feature_path.with_suffix(".partial")
+    try:
+        with partial.open("wb") as file:
+            np.save(file, rows.float().numpy())
+        partial.rename(job.feature_path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -102,14 +103,11 @@ class PestoTracker(PitchTracker):
     _FRAMES_AT_ONCE = 128
     """The network's intermediate values then stay in a core's cache."""
 
-    def __init__(self) -> None:
-        self._models: dict[int, Any] = {}
-
     def track(self, audio: Tensor, sample_rate: int) -> tuple[Pitch, float]:
         """See `PitchTracker.track`."""
         from pesto.utils import reduce_activations
 
-        model = self._model(sample_rate).to(audio.device)
+        model = _pesto(self._STEP_MS, sample_rate).to(audio.device)
         spectrum = model.preprocessor(audio, sr=sample_rate)  # (B, M, 1, bins) in dB
         frames = spectrum.flatten(0, 1)
         energy = torch.pow(10.0, frames.squeeze(1) / 10)
@@ -125,12 +123,13 @@ class PestoTracker(PitchTracker):
     def _hop(self, sample_rate: int) -> int:
         return int(self._STEP_MS * sample_rate / 1000 + 0.5)  # as PESTO rounds it
 
-    def _model(self, sample_rate: int) -> Any:
-        if sample_rate not in self._models:
-            from pesto.loader import load_model
 
-            self._models[sample_rate] = load_model("mir-1k_g7", self._STEP_MS, sampling_rate=sample_rate)
-        return self._models[sample_rate]
+@cache
+def _pesto(step_ms: float, sample_rate: int) -> Any:
+    # Of the process and not of the tracker, so that a tracker pickles into workers and configs.
+    from pesto.loader import load_model
+
+    return load_model("mir-1k_g7", step_ms, sampling_rate=sample_rate)
 
 
 class PyinTracker(PitchTracker):

@@ -1,0 +1,1 @@
+"""Corpora in, batches out. Import from the submodules: this package stays light to import."""

@@ -1,0 +1,122 @@
+"""From numbered examples to batches: how an epoch is dealt out to processes, and how examples are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from datamodules.batch import Features, TransferBatch
+
+
+class ExampleKey(NamedTuple):
+    """Names one training example."""
+
+    epoch: int
+    number: int
+
+
+class Example(NamedTuple):
+    """One example before collation; the fields of `TransferBatch` without the batch dimension."""
+
+    source: np.ndarray
+    reference: np.ndarray
+    target: np.ndarray | None
+    source_instrument: int
+    target_instrument: int
+    piece: str
+    reference_piece: str
+    track: str
+    features: np.ndarray | None = None
+    """``(3, N)``: f0 in Hz, confidence, loudness in dB."""
+    wrong_notes: np.ndarray | None = None
+    other_recording: np.ndarray | None = None
+
+
+def collate(examples: Sequence[Example]) -> TransferBatch:
+    """Join examples of equal lengths to a batch. What one of them lacks, the batch lacks."""
+    rows = Example(*zip(*examples, strict=True))
+    features = _stacked(rows.features)
+    return TransferBatch(
+        source=torch.from_numpy(np.stack(rows.source)),
+        reference=torch.from_numpy(np.stack(rows.reference)),
+        target=_stacked(rows.target),
+        source_instrument=torch.tensor(rows.source_instrument),
+        target_instrument=torch.tensor(rows.target_instrument),
+        piece=list(rows.piece),
+        reference_piece=list(rows.reference_piece),
+        track=list(rows.track),
+        features=None if features is None else Features(*features.unbind(1)),
+        wrong_notes=_stacked(rows.wrong_notes),
+        other_recording=_stacked(rows.other_recording),
+    )
+
+
+def _stacked(arrays: Sequence[np.ndarray | None] | np.ndarray | None) -> Tensor | None:
+    present = [array for array in arrays or () if array is not None]
+    return torch.from_numpy(np.stack(present)) if len(present) == len(arrays or ()) else None
+
+
+class TrainingSampler(Sampler[ExampleKey]):
+    """Deals the examples of an epoch to ranks, so that the ranks' batches together are one big batch.
+
+    With ``w`` ranks of batch size ``b``, rank ``r``'s ``k``-th batch holds the examples
+    ``k·w·b + r·b … k·w·b + (r+1)·b − 1``: its share of the ``k``-th batch of one process with batch size
+    ``w·b``.
+
+    Args:
+        batch_size: examples a batch on one rank, ``b``.
+        batches: batches an epoch.
+        rank: of this process, ``r``.
+        world_size: number of processes, ``w``.
+    """
+
+    def __init__(self, batch_size: int, batches: int, rank: int = 0, world_size: int = 1) -> None:
+        self.batch_size = batch_size
+        self.batches = batches
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Move to another epoch; Lightning calls this before each."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.batches * self.batch_size
+
+    def __iter__(self) -> Iterator[ExampleKey]:
+        for batch in range(self.batches):
+            first = (batch * self.world_size + self.rank) * self.batch_size
+            for number in range(first, first + self.batch_size):
+                yield ExampleKey(self.epoch, number)
+
+
+class EvaluationBatchSampler(Sampler[list[int]]):
+    """Deals a fixed list of examples to ranks: every example once, and equally many batches on every rank.
+
+    Equally many, because a rank with one batch more would wait for the others forever; batch sizes differ
+    by one instead. (With fewer examples than ranks, the last ones are judged twice.)
+
+    Args:
+        n_examples: length of the list.
+        batch_size: examples a batch at most.
+        rank: of this process.
+        world_size: number of processes.
+    """
+
+    def __init__(self, n_examples: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        count = -(-n_examples // (batch_size * world_size)) * world_size
+        shares = [list(map(int, share)) for share in np.array_split(np.arange(n_examples), count or 1)]
+        shares = [share or [n_examples - 1] for share in shares] if n_examples else []
+        self._batches = shares[rank::world_size]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._batches)
