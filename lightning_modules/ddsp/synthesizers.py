@@ -94,8 +94,8 @@ def harmonic_audio(
     """A sum of sinusoids at the multiples of f0, with amplitudes interpolated by overlapping Hann windows.
 
     In one hop the amplitude of harmonic ``k`` is ``w0·a_n + w1·a_{n+1}`` with the falling and the rising
-    half of a Hann window, so the hop is ``w0·(S a_n) + w1·(S a_{n+1})`` with a table ``S`` of sines,
-    ``(H, K)``: a matrix product instead of ``H·K`` interpolated amplitudes. ``S`` needs no gradient where
+    half of a Hann window, so the hop is ``w0·(a_n S) + w1·(a_{n+1} S)`` with a table ``S`` of sines,
+    ``(K, H)``: a matrix product instead of ``K·H`` interpolated amplitudes. ``S`` needs no gradient where
     f0 needs none.
 
     Args:
@@ -109,21 +109,29 @@ def harmonic_audio(
     """
     initial = controls.f0_hz.new_zeros(controls.f0_hz.shape[0]) if initial_phase is None else initial_phase
     cycles, final_phase = phase_cycles(controls.f0_hz, hop, sample_rate, initial)
-    now, following = with_next(controls.amplitude * controls.harmonic_distribution)
-    ends = torch.stack([now, following], dim=-1)
+    n_audible = audible_harmonics(controls, sample_rate)
+    now, following = with_next(controls.amplitude * controls.harmonic_distribution[..., :n_audible])
+    ends = torch.stack([now, following], dim=-2)
     step = max(1, FRAMES_AT_ONCE // cycles.shape[0])
     blocks = [_hops(c, e) for c, e in zip(cycles.split(step, 1), ends.split(step, 1), strict=True)]
     return torch.cat(blocks, dim=1), final_phase
 
 
+def audible_harmonics(controls: Controls, sample_rate: int) -> int:
+    """How many harmonics of the lowest f0 are below Nyquist; all others are zero everywhere."""
+    below_nyquist = math.ceil(sample_rate / 2 / float(controls.f0_hz.detach().min())) - 1
+    return max(1, min(below_nyquist, controls.harmonic_distribution.shape[-1]))
+
+
 def _hops(cycles: Tensor, ends: Tensor) -> Tensor:
-    """``cycles (B, N, H)``, amplitudes at both ends of each hop ``(B, N, K, 2)`` → audio ``(B, N·H)``."""
+    """``cycles (B, N, H)``, amplitudes at both ends of each hop ``(B, N, 2, K)`` → audio ``(B, N·H)``."""
     hop = cycles.shape[-1]
-    numbers = torch.arange(1, ends.shape[2] + 1, device=cycles.device, dtype=cycles.dtype)
-    sines = torch.sin((2 * math.pi) * cycles.unsqueeze(-1) * numbers)
+    numbers = torch.arange(1, ends.shape[-1] + 1, device=cycles.device, dtype=cycles.dtype)
+    # In place, and with the samples last, this takes a third of the time it takes otherwise.
+    sines = (cycles.unsqueeze(-2) * (2 * math.pi * numbers).unsqueeze(-1)).sin_()
     i = torch.arange(hop, device=cycles.device, dtype=cycles.dtype)
     rising = 0.5 - 0.5 * torch.cos(math.pi * i / hop)
-    return ((sines @ ends) * torch.stack([1.0 - rising, rising], dim=-1)).sum(dim=-1).flatten(1)
+    return ((ends @ sines) * torch.stack([1.0 - rising, rising])).sum(dim=-2).flatten(1)
 
 
 # --------------------------------------------------------------------------------------- filtered noise
