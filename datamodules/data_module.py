@@ -214,9 +214,9 @@ class TransferDataModule(L.LightningDataModule):
     def _require_a_pair(self) -> None:
         if len({*self.source_instruments, *self.target_instruments}) < 2:
             raise CorpusError(
-                f"The corpus gives one instrument only ({', '.join(self.source_instruments) or 'none'}), and a "
-                "transfer needs two: one to take the notes from and another to play them. Add a folder or a "
-                "name to the corpus' instruments, or other source_instruments or target_instruments."
+                f"There is one instrument only ({', '.join(self.source_instruments) or 'none'}), and a transfer "
+                "needs two: one to take the notes from and another to play them. Add an instrument to the "
+                "corpus, or to source_instruments or target_instruments."
             )
 
     def _require_some(self, questions: Sequence[object], split: str) -> None:

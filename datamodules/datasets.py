@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ class Selection:
     segment_s: float = 4.0
     reference_s: float = 4.0
     seed: int = 0
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 class TrainingData(Dataset[Example]):
@@ -81,12 +81,12 @@ class TrainingData(Dataset[Example]):
         raise NotImplementedError
 
     def draw_item(self, rng: np.random.Generator, instrument: str, other_than: str = "") -> Item:
-        """Draw a training item on ``instrument``, of another piece than ``other_than`` where there is one."""
+        """Draw a training item on ``instrument``, of another work than ``other_than`` where there is one."""
         items = self.by_instrument[instrument]
         first = int(rng.integers(len(items)))
         for offset in range(len(items)):
             item = items[(first + offset) % len(items)]
-            if item.piece != other_than:
+            if item.work != other_than:
                 break
         return item
 
@@ -99,11 +99,11 @@ class TrainingData(Dataset[Example]):
                 break
         return start
 
-    def draw_reference(self, rng: np.random.Generator, instrument: str, piece: str) -> tuple[np.ndarray, str]:
-        """Draw a segment of another piece than ``piece`` on ``instrument``, and that piece's name."""
+    def draw_reference(self, rng: np.random.Generator, instrument: str, work: str) -> tuple[np.ndarray, str]:
+        """Draw a segment of another work than ``work`` on ``instrument``, and its piece's name."""
         if self.n_reference == 0:
             return np.zeros(0, np.float32), ""
-        item = self.draw_item(rng, instrument, other_than=piece)
+        item = self.draw_item(rng, instrument, other_than=work)
         start = self.draw_start(rng, item, self.n_reference)
         audio = self.corpus.read(item, start, self.n_reference)
         audio = self.selection.augmentation.of_reference(rng, audio, self.sample_rate)
@@ -131,8 +131,8 @@ class PairedData(TrainingData):
         self.pieces = [piece for piece in self._versions() if self._pairs(piece)]
         if not self.pieces:
             raise NoPairsError(
-                f"{self.corpus.root} has no training piece on both a source and a target instrument, so there "
-                "are no pairs. Use UnpairedDataModule, or a corpus that is rendered from scores."
+                f"{self.corpus.root} has no training piece on both a source and a target instrument: there are "
+                "no pairs. Use UnpairedDataModule, or a corpus that is rendered from scores."
             )
 
     def example(self, rng: np.random.Generator) -> Example:
@@ -144,7 +144,7 @@ class PairedData(TrainingData):
             padded(self.corpus.read(item, start, self.n_samples), self.n_samples) for item in (first, second)
         )
         source, target = self.selection.augmentation.of_pair(rng, source, target, self.sample_rate)
-        reference, reference_piece = self.draw_reference(rng, second.instrument, first.piece)
+        reference, reference_piece = self.draw_reference(rng, second.instrument, first.work)
         ids = self.ids[first.instrument], self.ids[second.instrument]
         return Example(source, reference, target, *ids, first.piece, reference_piece, first.track)
 
@@ -177,7 +177,7 @@ class UnpairedData(TrainingData):
         start = self.draw_start(rng, item, self.n_samples)
         source = padded(self.corpus.read(item, start, self.n_samples), self.n_samples)
         source, _ = self.selection.augmentation.of_pair(rng, source, None, self.sample_rate)
-        reference, reference_piece = self.draw_reference(rng, second, item.piece)
+        reference, reference_piece = self.draw_reference(rng, second, item.work)
         return Example(
             source,
             reference,

@@ -89,8 +89,8 @@ class QuestionPlan:
             others = list(islice(self._other_pieces(item, target), 2))
             if not others:
                 raise CorpusError(
-                    f"{self.corpus.root} has one piece only on {target}, but a reference has to be another piece "
-                    "than the source. Prepare a larger corpus."
+                    f"{self.corpus.root} has one piece only on {target}, but a reference has to be another "
+                    "piece than the source. Prepare a larger corpus."
                 )
             yield Question(
                 source=item,
@@ -113,14 +113,14 @@ class QuestionPlan:
         other_tracks = [track for track in TRACKS if track != source.track]
         places = [(self.split, track) for track in (source.track, *other_tracks)]
         places += [(split, track) for split in ("val", "train") for track in TRACKS if split != self.split]
-        seen = {source.piece}
+        seen = {source.work}
         for split, track in places:
             items = self._lists.get((split, track, instrument), [])
             first = stable_hash(source.piece, instrument) % max(1, len(items))
             for offset in range(len(items)):
                 item = items[(first + offset) % len(items)]
-                if item.piece not in seen:
-                    seen.add(item.piece)
+                if item.work not in seen:
+                    seen.add(item.work)
                     yield item
 
 

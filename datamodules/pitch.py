@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 
 from datamodules.batch import FRAME_RATE_HZ
 from datamodules.corpus import CorpusError
+from datamodules.fast_pesto import load_pesto
 
 SILENCE_DB = -70.0
 """A frame with a mean square below this (dB re 1) is unvoiced for every tracker."""
@@ -107,7 +107,7 @@ class PestoTracker(PitchTracker):
         """See `PitchTracker.track`."""
         from pesto.utils import reduce_activations
 
-        model = _pesto(self._STEP_MS, sample_rate).to(audio.device)
+        model = load_pesto(self._STEP_MS, sample_rate).to(audio.device)
         spectrum = model.preprocessor(audio, sr=sample_rate)  # (B, M, 1, bins) in dB
         frames = spectrum.flatten(0, 1)
         energy = torch.pow(10.0, frames.squeeze(1) / 10)
@@ -122,14 +122,6 @@ class PestoTracker(PitchTracker):
 
     def _hop(self, sample_rate: int) -> int:
         return int(self._STEP_MS * sample_rate / 1000 + 0.5)  # as PESTO rounds it
-
-
-@cache
-def _pesto(step_ms: float, sample_rate: int) -> Any:
-    # Of the process and not of the tracker, so that a tracker pickles into workers and configs.
-    from pesto.loader import load_model
-
-    return load_model("mir-1k_g7", step_ms, sampling_rate=sample_rate)
 
 
 class PyinTracker(PitchTracker):
