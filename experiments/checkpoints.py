@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import json
+import re
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from experiments.errors import UserError
-from experiments.outbox import RUNS_DIR
+from experiments.mlflow_store import connect, default_tracking_uri
+from experiments.outbox import DELIVERED, RUNS_DIR
+
+if TYPE_CHECKING:
+    from lightning_modules.transfer_module import TimbreTransferModule
 
 BEST, LAST = "best", "last"
+TRUSTED = ("lightning_modules", "datamodules", "torch.optim", "torch.nn")
+"""Packages whose classes a checkpoint may name; a class path is an order to run that class' code."""
+INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
+DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -24,7 +38,7 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(f"There is no checkpoint {path}; give a run's folder or name, or a .ckpt file.")
     if not zipfile.is_zipfile(path):
         raise UserError(
-            f"{path} is truncated or no checkpoint: {path.stat().st_size} bytes without an end; copy it again."
+            f"{path} is truncated or no checkpoint ({path.stat().st_size} bytes, no end); copy it again."
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -60,12 +74,97 @@ def require_fit(path: Path, class_path: str, sample_rate: int | None) -> None:
         )
 
 
+def load_module(path: Path, trusted: Sequence[str] = TRUSTED) -> TimbreTransferModule:
+    """Rebuild the trained module of a checkpoint, on the CPU and in evaluation mode.
+
+    Args:
+        path: a checkpoint written by `experiments.run`.
+        trusted: packages whose classes the checkpoint may name.
+
+    Raises:
+        UserError: see `read` and `require_trusted`; or the weights do not fit the parameters.
+    """
+    params = read(path)["hyper_parameters"]
+    require_trusted(path, params, trusted)
+    from lightning_modules.transfer_module import TimbreTransferModule
+
+    module_path, _, name = params["_class_path"].rpartition(".")
+    cls = getattr(importlib.import_module(module_path), name)
+    if not issubclass(cls, TimbreTransferModule):
+        raise UserError(f"{path} holds a {params['_class_path']}, which is no timbre transfer.")
+    try:
+        return cls.load_from_checkpoint(path, map_location="cpu", weights_only=True, strict=True).eval()
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} does not fit this version of {params['_class_path']}: {_reason(error)}; "
+            "use the version of the suite that wrote it (tag mlflow.source.git.commit of its run)."
+        ) from error
+
+
+def require_trusted(path: Path, params: dict[str, Any], trusted: Sequence[str] = TRUSTED) -> None:
+    """Check that the parameters name no code but classes of ``trusted`` packages.
+
+    Loading imports and calls what a parameter names, wherever a string stands, so every string counts.
+
+    Raises:
+        UserError: names what is refused.
+    """
+    if not isinstance(params.get("_class_path"), str) or params.get("_instantiator") != INSTANTIATOR:
+        raise UserError(f"{path} was not written by `python -m experiments.run`: it does not say its class.")
+    rest = {key: value for key, value in params.items() if key != "_instantiator"}
+    for text in _strings(rest):
+        if text.endswith((".yaml", ".yml", ".json")):  # jsonargparse would read that file
+            raise UserError(f"{path} refers to the file '{text}' and was not opened.")
+        for name in DOTTED_NAME.findall(text):
+            if _is_code(name) and not _is_trusted_class(name, trusted):
+                raise UserError(
+                    f"{path} names {name}, which is no class of {', '.join(trusted)}, and was not opened: it "
+                    "could run any code; if you know where it is from, add --trust with its package."
+                )
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _strings(key)
+            yield from _strings(part)
+    elif isinstance(value, list | tuple | set):
+        for part in value:
+            yield from _strings(part)
+
+
+def _is_code(name: str) -> bool:
+    """Whether the first part of a dotted name is something Python could import; file names are not."""
+    try:
+        return importlib.util.find_spec(name.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return True
+
+
+def _is_trusted_class(name: str, trusted: Sequence[str]) -> bool:
+    if not _below(name, trusted):
+        return False
+    module_path, _, class_name = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_path), class_name, None)
+    except ImportError:
+        return False
+    # "lightning_modules.ddsp.module.torch" is below a trusted package and not of it.
+    return isinstance(found, type) and _below(found.__module__, trusted)
+
+
+def _below(name: str, packages: Sequence[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
 def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_DIR) -> Path:
     """The checkpoint that a user means.
 
     Args:
-        name: a ``.ckpt`` file; a run's folder or name (its best checkpoint); an experiment's name (the best
-            of its latest run); ``best`` or ``last`` (of the latest run of ``experiment``).
+        name: a ``.ckpt`` file; a run's folder, name or MLflow id (its best checkpoint); an experiment's name
+            (the best of its latest run); ``best`` or ``last`` (of the latest run of ``experiment``).
         experiment: whose runs ``best`` and ``last`` are about.
         runs_dir: where the folders of runs are.
     """
@@ -80,6 +179,8 @@ def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_D
         return _of_run(run_dir)
     if (Path(runs_dir) / name).is_dir():
         return _of_latest_run(Path(runs_dir) / name, BEST)
+    if RUN_ID.fullmatch(name):
+        return _of_run_id(name, Path(runs_dir))
     raise UserError(f"There is no run, run folder or checkpoint '{name}' (looked in {runs_dir}/ too).")
 
 
@@ -89,6 +190,21 @@ def _of_run(run_dir: Path) -> Path:
         if (folder / f"{which}.ckpt").is_file():
             return folder / f"{which}.ckpt"
     raise UserError(f"The run {run_dir} has no checkpoint (looked for {folder}/{BEST}.ckpt and {LAST}.ckpt).")
+
+
+def _of_run_id(run_id: str, runs_dir: Path) -> Path:
+    """The checkpoint of a run that MLflow knows: from this machine's folder, else downloaded."""
+    for delivered in runs_dir.glob(f"*/*/{DELIVERED}"):
+        if run_id in {note["run_id"] for note in json.loads(delivered.read_text()).values()}:
+            return _of_run(delivered.parent)
+    folder = runs_dir / "downloaded" / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    uri = default_tracking_uri()
+    try:
+        return Path(connect(uri).download_artifacts(run_id, f"checkpoints/{BEST}.ckpt", str(folder)))
+    except Exception as error:  # mlflow has a different error per store
+        folder.rmdir()
+        raise UserError(f"There is no best checkpoint of run {run_id} on {uri}: {_reason(error)}.") from error
 
 
 def _of_latest_run(experiment_dir: Path, which: str) -> Path:

@@ -25,7 +25,7 @@ def print_table(found: Sequence[Line], console: Console | None = None) -> None:
         console.print(_table(f"{track} · {pair}", list(group)))
     console.print(
         "⚓ anchor: a trivial transfer for comparison · ↑ higher is better, ↓ lower · joint score with its "
-        "95 % bootstrap interval over pieces · content, timbre, signal in colours · `--format html` to listen",
+        "95 % bootstrap interval over pieces · `--format html` to listen",
         style="dim",
     )
 

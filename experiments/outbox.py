@@ -28,6 +28,7 @@ from experiments.errors import UserError, run_command
 from experiments.mlflow_store import MlflowStore, Unreachable, default_tracking_uri
 
 JOURNAL = "journal.jsonl"
+DELIVERED = "delivered.json"
 RUNS_DIR = "runs"
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Journal:
     def __init__(self, run_dir: str | Path) -> None:
         self.run_dir = Path(run_dir)
         self.path = self.run_dir / JOURNAL
-        self._delivered_path = self.run_dir / "delivered.json"
+        self._delivered_path = self.run_dir / DELIVERED
 
     def append(self, kind: str, **values: Any) -> None:
         """Add an event. The line is complete or ignored: readers stop at the last newline."""
