@@ -18,24 +18,8 @@ import soundfile
 import soxr
 
 AUDIO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        "wav",
-        "wave",
-        "w64",
-        "rf64",
-        "aif",
-        "aiff",
-        "aifc",
-        "au",
-        "caf",
-        "flac",
-        "ogg",
-        "oga",
-        "opus",
-    )
-    + ("mp3", "m4a", "aac", "mp4", "wma", "webm", "mka")
-)
+    {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac"}
+) | {*(".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka")}
 """Names that are taken for audio when a folder is searched."""
 UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)
 """Lengths that programs write into a WAV header when they stream and cannot know better."""
@@ -68,10 +52,14 @@ def read_audio(
     frames, rate = _decode(path)
     _require_finite(path, frames, rate)
     audio = frames.mean(axis=1, dtype=np.float32) if channels == "mix" else np.ascontiguousarray(frames.T)
-    if sample_rate is None or sample_rate == rate:
-        return audio, rate
-    # soxr wants (T, C); rows of a C-contiguous (C, T) array are its columns.
-    return np.ascontiguousarray(soxr.resample(audio.T, rate, sample_rate).T), sample_rate
+    return (audio, rate) if sample_rate is None else (resampled(audio, rate, sample_rate), sample_rate)
+
+
+def resampled(audio: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """``audio``, ``(T,)`` or ``(C, T)`` at ``rate``, at ``sample_rate`` (soxr, high quality; both in Hz)."""
+    if rate == sample_rate:
+        return audio
+    return np.ascontiguousarray(soxr.resample(audio.T, rate, sample_rate).T)  # soxr wants (T, C)
 
 
 def write_wav(path: str | Path, audio: np.ndarray, sample_rate: int) -> None:
@@ -199,8 +187,8 @@ def _require_complete_wav(path: Path) -> None:
             missing = file.tell() + n_bytes - size
             if n_bytes not in UNKNOWN_LENGTHS and missing > 0:
                 raise AudioFileError(
-                    f"{path} is truncated: {missing} of {n_bytes} bytes of its {name.decode('latin-1')!r} part "
-                    "are missing; copy it again."
+                    f"{path} is truncated: {missing} of {n_bytes} bytes of its {name.decode('latin-1')!r} "
+                    "part are missing; copy it again."
                 )
             if name == b"data":
                 return

@@ -71,8 +71,8 @@ class Bank(ABC):
         """Every instrument it can play."""
 
     @abstractmethod
-    def fingerprint(self, hashes: FileHashes) -> dict[str, Any]:
-        """All that decides the sound, as JSON, with the hashes of the files it is read from."""
+    def fingerprint(self, hashes: FileHashes, instruments: Sequence[str]) -> dict[str, Any]:
+        """All that decides the sound of ``instruments``, as JSON, with the hashes of the files it needs."""
 
     @abstractmethod
     def render(self, notes: Sequence[Note], instrument: str, sample_rate: int, seconds: float) -> np.ndarray:
@@ -94,16 +94,14 @@ class Bank(ABC):
         """Raise `CorpusError`, with the nearest right name, for an instrument the bank does not have."""
         for name in instruments:
             if name not in self.instruments:
-                nearest = get_close_matches(name, self.instruments, n=1, cutoff=0.4)
-                hint = f"did you mean '{nearest[0]}'? It" if nearest else "it"
-                raise CorpusError(
-                    f"There is no instrument '{name}' in this bank; {hint} has {listed(self.instruments)}."
-                )
+                raise unknown_instrument(name, self.instruments, "this bank")
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence."""
-    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
+def unknown_instrument(name: str, known: Sequence[str], where: str) -> CorpusError:
+    """The error that names the nearest right instrument."""
+    nearest = get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"did you mean '{nearest[0]}'? It" if nearest else "it"
+    return CorpusError(f"There is no instrument '{name}' in {where}; {hint} has {', '.join(known)}.")
 
 
 class SoundFontBank(Bank):
@@ -143,9 +141,10 @@ class SoundFontBank(Bank):
         """Names with a program."""
         return tuple(sorted(self.programs))
 
-    def fingerprint(self, hashes: FileHashes) -> dict[str, Any]:
+    def fingerprint(self, hashes: FileHashes, instruments: Sequence[str]) -> dict[str, Any]:
         """The file's hash, the programs and the renderer."""
-        return {"bank": type(self).__name__, "soundfont": hashes.of(self.path), "programs": self.programs}
+        programs = {name: self.programs[name] for name in instruments}
+        return {"bank": type(self).__name__, "soundfont": hashes.of(self.path), "programs": programs}
 
     def render(self, notes: Sequence[Note], instrument: str, sample_rate: int, seconds: float) -> np.ndarray:
         """Play ``notes`` and mix the two channels down."""

@@ -48,6 +48,8 @@ class Plan:
     skipped: Sequence[Skipped]
     n_bytes: int
     """How much disk it will need, about."""
+    notes: Sequence[str] = ()
+    """What a user should know about the result; said when it is built, and in the manifest."""
 
 
 class CorpusSource(ABC):
@@ -74,10 +76,6 @@ class CorpusSource(ABC):
     @abstractmethod
     def licences(self) -> list[str]:
         """Under which terms the corpus may be used, for people."""
-
-    def notes(self) -> list[str]:
-        """What a user should know about the result, said when it is built and in the manifest."""
-        return []
 
     def request(self, sample_rate: int, hashes: FileHashes | None = None) -> dict[str, Any]:
         """What the content address is made of: equal requests share a corpus."""
@@ -127,17 +125,17 @@ class CorpusSource(ABC):
         running = run_jobs(_Run(root), jobs, f"Building {root.name}", workers, progress)
         for job, built in running:
             journal.add(job.name, built)
-        self._finish(root, sample_rate, journal.of([job.name for job in plan.jobs]), plan.skipped, hashes)
+        self._finish(root, sample_rate, journal.of([job.name for job in plan.jobs]), plan)
+        for note in plan.notes:
+            say(f"Note: {note}")
 
-    def _finish(
-        self, root: Path, sample_rate: int, built: Built, left_out: Sequence[Skipped], hashes: FileHashes
-    ) -> None:
-        skipped = sorted({*left_out, *built.skipped})
+    def _finish(self, root: Path, sample_rate: int, built: Built, plan: Plan) -> None:
+        skipped = sorted({*plan.skipped, *built.skipped})
         self._require_every_instrument(root, built, skipped)
         write_index(root / "index.csv", built.items)
         write_skipped(root / "skipped.csv", skipped)
         write_checksums(root / "checksums.sha256", built)
-        request = self.request(sample_rate, hashes)
+        request = self.request(sample_rate, _hashes(root.parent))
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "address": address_of(request),
@@ -147,7 +145,7 @@ class CorpusSource(ABC):
             "n_skipped": len(skipped),
             "minutes": round(sum(item.n_samples for item in built.items) / sample_rate / 60, 2),
             "licences": self.licences(),
-            "notes": self.notes(),
+            "notes": list(plan.notes),
             "request": request,
         }
         with write_beside(root / "manifest.json") as file:

@@ -22,7 +22,7 @@ from rich.progress import Progress
 from datamodules.corpus import CorpusError
 from datamodules.fingerprints import FileHashes
 from datamodules.melodies import MelodyRegister, intervals, split_of
-from datamodules.notes import Note, Score, excerpt, is_monophonic
+from datamodules.notes import Note, Score, excerpt, is_monophonic, without_overlaps
 from datamodules.score_source import ScoreSet, ScoreSource, Skipped, readable_name
 from datamodules.workers import run_jobs
 
@@ -80,7 +80,7 @@ class EmbeddedScores(ScoreSource):
         seconds: another length of the excerpts.
     """
 
-    licence = "Ryan 1883, O'Neill 1903 and Bach are in the public domain; the encodings' terms vary: do not distribute"
+    licence = "public-domain music in encodings of varying terms (music21): do not distribute"
 
     def __init__(self, size: str = "default", seconds: float | None = None) -> None:
         if size not in SIZES:
@@ -108,7 +108,9 @@ class EmbeddedScores(ScoreSource):
 
     def _read(self, workers: int | None, progress: bool) -> ScoreSet:
         quotas = SIZES[self.size].quotas()
-        register, scores, skipped = MelodyRegister(), [], []
+        register = MelodyRegister()
+        scores: list[Score] = []
+        skipped: list[Skipped] = []
         wanted = sum(sum(quota.values()) for quota in quotas.values())
         # Importing music21 takes a worker as long as parsing 50 pieces: few pieces are parsed right here.
         workers = 1 if wanted < 50 else workers
@@ -220,16 +222,3 @@ def parse(tune: Tune) -> tuple[str, tuple[Note, ...]]:
             }
     title = tune.path.stem if tune.number is None else f"{tune.number}-{score.metadata.title or ''}"
     return readable_name(title), without_overlaps(notes)
-
-
-def without_overlaps(notes: set[Note]) -> tuple[Note, ...]:
-    """Sorted notes in which a pitch ends before it begins again (two voices on one pitch are one sound)."""
-    ordered = sorted(notes)
-    following: dict[int, float] = {}
-    kept = []
-    for note in reversed(ordered):
-        end_s = min(note.end_s, following.get(note.pitch, note.end_s))
-        if end_s > note.start_s:
-            kept.append(note._replace(end_s=end_s))
-            following[note.pitch] = note.start_s
-    return tuple(reversed(kept))

@@ -54,7 +54,11 @@ class Journal:
     def of(self, names: Iterable[str]) -> Built:
         """The outcomes of several jobs together."""
         outcomes = [self._done[name] for name in names]
-        return Built(*(tuple(row for outcome in outcomes for row in outcome[field]) for field in range(3)))
+        return Built(
+            tuple(item for outcome in outcomes for item in outcome.items),
+            tuple(digest for outcome in outcomes for digest in outcome.digests),
+            tuple(row for outcome in outcomes for row in outcome.skipped),
+        )
 
     def drop_damaged(self, is_good: Callable[[Item], bool]) -> list[Item]:
         """Forget the jobs that have an item which is not good, and give those items."""

@@ -1,15 +1,13 @@
-"""Notes of a piece, what can be done to them before they sound, and their MIDI bytes."""
+"""Notes of a piece, and their MIDI bytes."""
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
-
-import numpy as np
 
 UNSPECIFIED = 0
 """Velocity of a note whose score says nothing about dynamics."""
@@ -68,65 +66,19 @@ def excerpt(notes: Sequence[Note], seconds: float | None) -> tuple[Note, ...]:
     )
 
 
-def fitting_shift(pitches: Sequence[int], low: int, high: int) -> int | None:
-    """Semitones that bring a melody into ``low … high``: whole octaves first, then as few more as needed.
+def without_overlaps(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """Sorted notes in which a pitch ends before it begins again: two voices on one pitch are one sound.
 
-    ``None`` where the melody's compass is wider than the range.
+    (A MIDI channel cannot hold a pitch twice: the first note's end would end the second one too.)
     """
-    lowest, highest = min(pitches), max(pitches)
-    if highest - lowest > high - low:
-        return None
-    octaves = 12 * round(((low + high) - (lowest + highest)) / 24)
-    return octaves + max(0, low - (lowest + octaves)) - max(0, (highest + octaves) - high)
-
-
-def varied(
-    score: Score,
-    rng: np.random.Generator,
-    pitch_range: tuple[int, int],
-    velocity_range: tuple[int, int],
-    transpose_semitones: int = 0,
-    tempo_range: tuple[float, float] = (1.0, 1.0),
-) -> Score | None:
-    """Bring a score into range and vary it the way a player would; the same for every instrument.
-
-    Args:
-        score: what is played.
-        rng: decides everything random.
-        pitch_range: lowest and highest MIDI pitch of a monophonic piece; polyphonic ones keep their pitches.
-        velocity_range: dynamics of notes that have none; they wander, as phrases do.
-        transpose_semitones: the piece moves by up to so many semitones, within the range.
-        tempo_range: the speed is multiplied by a value between these.
-
-    Returns:
-        The varied score, or ``None`` where a melody's compass is wider than ``pitch_range``.
-    """
-    pitches = [note.pitch for note in score.notes]
-    low, high = pitch_range if score.track == "monophonic" else (0, 127)
-    shift = fitting_shift(pitches, low, high) if score.track == "monophonic" else 0
-    if shift is None:
-        return None
-    lowest = max(-transpose_semitones, low - min(pitches) - shift)
-    highest = min(transpose_semitones, high - max(pitches) - shift)
-    shift += int(rng.integers(lowest, highest + 1))
-    slower = 1.0 / rng.uniform(*tempo_range)
-    velocities = wandering_velocities(len(pitches), velocity_range, rng)
-    notes = (
-        Note(n.start_s * slower, n.end_s * slower, n.pitch + shift, n.velocity or int(velocity))
-        for n, velocity in zip(score.notes, velocities, strict=True)
-    )
-    return replace(score, notes=tuple(notes))
-
-
-def wandering_velocities(
-    n_notes: int, velocity_range: tuple[int, int], rng: np.random.Generator
-) -> np.ndarray:
-    """``(n_notes,)`` velocities that drift over a phrase and scatter from note to note, within the range."""
-    low, high = velocity_range
-    middle, reach = (low + high) / 2, (high - low) / 2
-    swell = np.sin(2 * np.pi * (np.arange(n_notes) / rng.uniform(12, 32) + rng.uniform()))
-    velocity = middle + reach * (0.7 * swell + 0.5 * rng.uniform(-1, 1, n_notes))
-    return np.clip(np.rint(velocity), low, high).astype(int)
+    begins_again: dict[int, float] = {}
+    kept = []
+    for note in sorted(notes, reverse=True):
+        end_s = min(note.end_s, begins_again.get(note.pitch, note.end_s))
+        if end_s > note.start_s:
+            kept.append(note._replace(end_s=end_s))
+            begins_again[note.pitch] = note.start_s
+    return tuple(reversed(kept))
 
 
 def midi_bytes(notes: Sequence[Note], program: int, seconds: float) -> bytes:

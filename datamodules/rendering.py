@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import numpy as np
 from datamodules.banks import Bank, SoundFontBank
 from datamodules.building import CorpusSource, Job, Plan, file_bytes, write_item
 from datamodules.corpus import DEFAULT_BANK, PART_MARK, TRACKS, CorpusError, Item
-from datamodules.embedded_scores import SPARE, EmbeddedScores
+from datamodules.embedded_scores import EmbeddedScores
 from datamodules.fingerprints import FileHashes
 from datamodules.journal import Built
 from datamodules.levels import FLOOR_DB, mean_loudness_db, normalised
-from datamodules.notes import Note, Score, excerpt, varied
+from datamodules.notes import Note, Score, excerpt
+from datamodules.performance import Performance
 from datamodules.score_source import ScoreSource, Skipped
 
 DEFAULT_INSTRUMENTS = (
@@ -48,11 +49,7 @@ class RenderedCorpus(CorpusSource):
         instruments: which instruments of the bank.
         elsewhere: the second bank; ``None`` is what ``bank.elsewhere()`` gives, if anything.
         tracks: ``monophonic``, ``polyphonic`` or both.
-        pitch_range: MIDI pitches a melody is brought into, by octaves if that is enough, on all instruments
-            alike; ``None`` is what all the instruments can play. Polyphonic pieces keep their pitches.
-        velocity_range: dynamics of scores that have none.
-        transpose_semitones: pieces move at random by up to so many semitones.
-        tempo_range: the tempo of a piece is multiplied by a random factor between these (0.5 to 1.5).
+        performance: how the scores are played.
         renditions: how often a training piece is played, each time varied anew; val and test: once.
         loudness_db: A-weighted level of the result in dB re full scale, lower where peaks would clip.
         most_missing: a piece is skipped if more than this share of its notes is missing in a bank; fewer are
@@ -69,10 +66,7 @@ class RenderedCorpus(CorpusSource):
         instruments: Sequence[str] = DEFAULT_INSTRUMENTS,
         elsewhere: Bank | None = None,
         tracks: Sequence[str] = TRACKS,
-        pitch_range: tuple[int, int] | None = None,
-        velocity_range: tuple[int, int] = (40, 120),
-        transpose_semitones: int = 0,
-        tempo_range: tuple[float, float] = (1.0, 1.0),
+        performance: Performance | None = None,
         renditions: int = 1,
         loudness_db: float = -23.0,
         most_missing: float = 0.05,
@@ -83,19 +77,10 @@ class RenderedCorpus(CorpusSource):
         self.elsewhere = self.bank.elsewhere() if elsewhere is None else elsewhere
         self._instruments = tuple(sorted(set(instruments)))
         self.tracks, self.seed, self.loudness_db = tuple(sorted(set(tracks))), seed, loudness_db
-        self.pitch_range = self._common_range() if pitch_range is None else (pitch_range[0], pitch_range[1])
-        self.velocity_range = (velocity_range[0], velocity_range[1])
-        self.tempo_range = (tempo_range[0], tempo_range[1])
-        self.transpose_semitones, self.renditions, self.most_missing = (
-            transpose_semitones,
-            renditions,
-            most_missing,
-        )
+        self.renditions, self.most_missing = renditions, most_missing
         self._check()
-
-    def _common_range(self) -> tuple[int, int]:
-        ranges = [self.bank.pitch_range(instrument) for instrument in self._instruments] or [(0, 127)]
-        return max(low for low, _ in ranges), min(high for _, high in ranges)
+        performance = Performance() if performance is None else performance
+        self.performance = replace(performance, pitch_range=performance.pitch_range or self._common_range())
 
     def _check(self) -> None:
         if not self._instruments:
@@ -108,17 +93,16 @@ class RenderedCorpus(CorpusSource):
         unknown = sorted(set(self.tracks) - set(TRACKS))
         if unknown or not self.tracks:
             raise CorpusError(f"tracks are 'monophonic' and 'polyphonic', got {unknown or 'none'}.")
-        slowest, quickest = self.tempo_range
-        if not 0.5 <= slowest <= quickest <= SPARE:
-            raise CorpusError(
-                f"tempo_range must lie in 0.5 … {SPARE}, lower value first, got {self.tempo_range}."
-            )
-        low, high = self.pitch_range
+
+    def _common_range(self) -> tuple[int, int]:
+        ranges = [self.bank.pitch_range(instrument) for instrument in self._instruments]
+        low, high = max(low for low, _ in ranges), min(high for _, high in ranges)
         if high - low < 12:
             raise CorpusError(
-                f"Melodies need a pitch_range of an octave at least, got MIDI pitches {low} to {high}, which is what "
-                f"all of {', '.join(self._instruments)} can play; set pitch_range."
+                f"{', '.join(self._instruments)} have no octave in common (MIDI pitches {low} to {high}); "
+                "choose other instruments or set performance.pitch_range."
             )
+        return low, high
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -134,14 +118,11 @@ class RenderedCorpus(CorpusSource):
         """Scores, banks, instruments and how they are played."""
         return {
             "scores": self.scores.fingerprint(hashes),
-            "bank": self.bank.fingerprint(hashes),
-            "elsewhere": None if self.elsewhere is None else self.elsewhere.fingerprint(hashes),
+            "bank": self.bank.fingerprint(hashes, self.instruments),
+            "elsewhere": self.elsewhere and self.elsewhere.fingerprint(hashes, self.instruments),
             "instruments": self.instruments,
             "tracks": self.tracks,
-            "pitch_range": self.pitch_range,
-            "velocity_range": self.velocity_range,
-            "transpose_semitones": self.transpose_semitones,
-            "tempo_range": self.tempo_range,
+            "performance": asdict(self.performance),
             "renditions": self.renditions,
             "loudness_db": self.loudness_db,
             "most_missing": self.most_missing,
@@ -181,10 +162,11 @@ class RenderedCorpus(CorpusSource):
     def _played(self, score: Score, rendition: int) -> tuple[Score, list[Skipped]] | Skipped:
         """The score as it will sound on every instrument, with what had to be left out."""
         rng = np.random.default_rng([self.seed, rendition, _number(score.piece)])
-        how = (self.pitch_range, self.velocity_range, self.transpose_semitones, self.tempo_range)
-        played = varied(score, rng, *how)
+        played = self.performance.play(score, rng)
         if played is None:
-            return Skipped(score.piece, f"its compass is wider than MIDI pitches {self.pitch_range}")
+            return Skipped(
+                score.piece, f"its compass is wider than MIDI pitches {self.performance.pitch_range}"
+            )
         notes = excerpt(played.notes, self.scores.seconds)
         missing = self._missing(notes, score)
         if len(missing) > self.most_missing * len(notes):
