@@ -55,6 +55,7 @@ PITCH_RANGES = {
 }
 """What players of the real instrument reach (MIDI pitches); others play everything."""
 WHOLE_KEYBOARD = (21, 108)
+EMBEDDED_LICENCE = "TimGM6mb, GPL-2: do not distribute renders"
 RENDERER_RATE = 48000
 """midirenderer knows no other rate, in Hz."""
 
@@ -115,9 +116,8 @@ class SoundFontBank(Bank):
     def __init__(self, path: str | Path | None = None, programs: Mapping[str, int] | None = None) -> None:
         self.path = Path(path) if path is not None else embedded_soundfont()
         self.programs = {**PROGRAMS, **(programs or {})}
-        self.licence = (
-            "TimGM6mb, GPL-2: do not distribute renders" if path is None else f"that of {self.path.name}"
-        )
+        embedded = self.path == embedded_soundfont()
+        self.licence = EMBEDDED_LICENCE if embedded else f"that of {self.path.name}"
         self._own_programs = dict(programs or {})
         if not self.path.is_file():
             raise CorpusError(f"There is no SoundFont {self.path}; give the path of a .sf2 file.")
@@ -151,9 +151,11 @@ class SoundFontBank(Bank):
         from midirenderer import render_wave_from
 
         midi = midi_bytes(notes, self.programs[instrument], seconds)
-        return mono(
-            render_wave_from(_bytes_of(str(self.path)), midi), sample_rate, round(seconds * sample_rate)
-        )
+        try:
+            wav = render_wave_from(_bytes_of(str(self.path)), midi)
+        except (ValueError, RuntimeError) as error:
+            raise CorpusError(f"{self.path} cannot be played ({error}); try another SoundFont.") from None
+        return mono(wav, sample_rate, round(seconds * sample_rate))
 
     def elsewhere(self) -> Bank:
         """The same file's neighbouring programs: another piano, another violin. Own programs have none."""

@@ -38,17 +38,16 @@ def split_of(key: str, shares: Mapping[str, float] = DEFAULT_SHARES) -> str:
 
 
 def split_all(keys: Iterable[str], shares: Mapping[str, float] = DEFAULT_SHARES) -> dict[str, str]:
-    """Split a collection by `split_of`; then, where it is small, give val and test at least one each.
+    """Split a collection by `split_of`; where it is so small that a split got nothing, that takes one key.
 
-    Those are taken from train, which keeps at least one: a single key is train, two are train and test.
+    It takes it from the largest split. A single key is for training, two are for training and test.
     """
-    splits = {key: split_of(key, shares) for key in sorted(keys)}
-    for split in ("test", "val"):
-        train = sorted((key for key in splits if splits[key] == "train"), key=_hashed)
-        if split not in splits.values() and shares[split] > 0 and len(train) > 1:
-            splits[train[0]] = split
-    if splits and "train" not in splits.values() and shares["train"] > 0:
-        splits[min(splits, key=_hashed)] = "train"
+    splits = {key: split_of(key, shares) for key in sorted(keys, key=_hashed)}
+    wanted = [split for split in ("train", "test", "val") if shares[split] > 0][: len(splits)]
+    for split in (split for split in wanted if split not in splits.values()):
+        sizes = Counter(splits.values())
+        donor = max(sizes, key=lambda name: (name not in wanted, sizes[name], SPLITS.index(name)))
+        splits[next(key for key in splits if splits[key] == donor)] = split
     return splits
 
 
