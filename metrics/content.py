@@ -38,13 +38,15 @@ def pitch_jaccard_distance(preds: Tensor, target: Tensor, sample_rate: int) -> T
     Returns:
         ``(B,)``.
     """
-    sounding = ((track_notes(x.cpu().numpy(), sample_rate).sounding for x in side) for side in (preds, target))
+    sounding = (
+        (track_notes(x.cpu().numpy(), sample_rate).sounding for x in side) for side in (preds, target)
+    )
     distances = [jaccard_distance(p, t) for p, t in zip(*sounding, strict=True)]
     return torch.tensor(distances, dtype=preds.dtype, device=preds.device)
 
 
 def jaccard_distance(preds: np.ndarray, target: np.ndarray) -> float:
-    """Mean over frames of 1 − intersection / union of two ``(N, pitches)`` bool arrays; 0 for two empty sets."""
+    """Mean over frames of 1 − intersection / union of two ``(N, pitches)`` bool arrays; 0 for empty sets."""
     both, either = (preds & target).sum(1), (preds | target).sum(1)
     return float(np.mean(np.where(either > 0, 1 - both / np.maximum(either, 1), 0.0)))
 
@@ -68,7 +70,9 @@ def onset_f1(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
     return torch.tensor(scores, dtype=preds.dtype, device=preds.device)
 
 
-def onset_f_measure(preds_s: np.ndarray, target_s: np.ndarray, tolerance_s: float = ONSET_TOLERANCE_S) -> float:
+def onset_f_measure(
+    preds_s: np.ndarray, target_s: np.ndarray, tolerance_s: float = ONSET_TOLERANCE_S
+) -> float:
     """F-measure of two ascending lists of times in seconds; NaN where ``target_s`` is empty.
 
     On a line, matching the earliest partners that are still free gives the most matches there can be.

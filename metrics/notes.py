@@ -113,6 +113,7 @@ def _model_path() -> Path:
         if (Path(folder) / _RELATIVE).is_file():
             return Path(folder) / _RELATIVE
     raise NoteTrackerError(
-        "The note tracker's network was not found: expected saved_models/icassp_2022/nmp.onnx in an installed "
-        "basic-pitch package, found none. Install it with `pip install --no-deps basic-pitch==0.4.0`."
+        "The note tracker's network was not found: expected saved_models/icassp_2022/nmp.onnx in an "
+        "installed basic-pitch package, found none. Install it with "
+        "`pip install --no-deps basic-pitch==0.4.0`."
     )

@@ -47,7 +47,7 @@ def visqol(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
 
 
 def _each(measure: Any, preds: Tensor, target: Tensor, sample_rate: int, wanted_rate: int) -> Tensor:
-    """``measure`` of each pair at ``wanted_rate``; NaN where one side is silent or the rating is not finite."""
+    """``measure`` of each pair at ``wanted_rate``; NaN where one side is silent."""
     values = [
         measure(_resampled(p, sample_rate, wanted_rate), _resampled(t, sample_rate, wanted_rate))
         if p.any() and t.any()

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metrics.distributions import frechet_distance, kernel_audio_distance
+
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
 _SEED = 0
@@ -36,6 +38,8 @@ class TestRow(NamedTuple):
     reference_piece: str
     metrics: dict[str, float | None]
     """Value per metric; ``None`` where it could not be computed for this example."""
+    windows: tuple[np.ndarray, np.ndarray] | None = None
+    """Timbre embeddings ``(W, 64)`` of output and target, for `TestTable.set_metrics`; not in JSON."""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -51,6 +55,12 @@ class TestTable:
 
     rows: tuple[TestRow, ...]
     set_metrics: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Iterable[TestRow]) -> TestTable:
+        """The table of ``rows``, with the metrics of the set that their windows give."""
+        rows = tuple(rows)
+        return cls(rows, _set_metrics([row.windows for row in rows if row.windows is not None]))
 
     def means(self) -> dict[str, float]:
         """Mean of every metric over the examples that have it, and the set's metrics."""
@@ -72,20 +82,19 @@ class TestTable:
     def by_group(self) -> dict[tuple[str, str], TestTable]:
         """One table per (track, pair), sorted."""
         keys = sorted({(row.track, row.pair) for row in self.rows})
-        return {k: TestTable(tuple(r for r in self.rows if (r.track, r.pair) == k)) for k in keys}
+        return {k: TestTable.of(r for r in self.rows if (r.track, r.pair) == k) for k in keys}
 
     @classmethod
     def merged(cls, tables: Sequence[TestTable]) -> TestTable:
         """One table of all rows, for example of all ranks. Rows that a sampler repeated count once."""
-        rows: list[TestRow] = []
-        for row in (row for table in tables for row in table.rows):
-            if row not in rows:
-                rows.append(row)
-        return cls(tuple(rows))
+        rows = [row for table in tables for row in table.rows]
+        return cls.of({(row.key, tuple(row.metrics.items())): row for row in rows}.values())
 
     def to_json(self) -> str:
         """A JSON document that `from_json` reads."""
-        document = {"rows": [row._asdict() for row in self.rows], "set_metrics": self.set_metrics}
+        fields = TestRow._fields[: TestRow._fields.index("windows")]
+        rows = [{name: getattr(row, name) for name in fields} for row in self.rows]
+        document = {"rows": rows, "set_metrics": self.set_metrics}
         return json.dumps(document, indent=1, allow_nan=False)
 
     @classmethod
@@ -101,6 +110,18 @@ class TestTable:
         return {
             name: np.array([_number(row.metrics.get(name)) for row in self.rows]) for name in self._names()
         }
+
+
+def _set_metrics(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """KAD and Fréchet distance of the timbre embeddings; empty where a side has fewer than two."""
+    if not windows:
+        return {}
+    preds, target = (np.concatenate(side) for side in zip(*windows, strict=True))
+    found = {
+        "kad_triplet": kernel_audio_distance(preds, target),
+        f"frechet_triplet_{len(preds)}_windows": frechet_distance(preds, target),
+    }
+    return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def paired_differences(ours: TestTable, theirs: TestTable) -> dict[str, Interval]:

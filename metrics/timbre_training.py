@@ -43,8 +43,8 @@ class Clip(NamedTuple):
     piece: str
 
 
-def timbre_space_of(corpus_root: Path) -> TimbreSpace | None:
-    """The timbre space of a corpus: loaded where it was trained before, else trained and kept beside it.
+def prepare_timbre_space(corpus_root: Path) -> Path | None:
+    """File with the timbre space of a corpus, trained now where there is none yet. Processes take turns.
 
     ``None`` where the training split has fewer than two instruments: there is nothing to tell apart.
     """
@@ -52,12 +52,13 @@ def timbre_space_of(corpus_root: Path) -> TimbreSpace | None:
     path = corpus.root / "evaluation" / FILE_NAME
     path.parent.mkdir(exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        space = load_timbre_space(path) if path.is_file() else None
+        if path.is_file() and load_timbre_space(path) is not None:
+            return path
+        space = train_timbre_space(training_clips(corpus), corpus.sample_rate)
         if space is None:
-            space = train_timbre_space(training_clips(corpus), corpus.sample_rate)
-            if space is not None:
-                save_timbre_space(space, path)
-    return space
+            return None
+        save_timbre_space(space, path)
+    return path
 
 
 def training_clips(corpus: Corpus) -> list[Clip]:
@@ -198,7 +199,9 @@ def load_timbre_space(path: Path) -> TimbreSpace | None:
         network.load_state_dict(content["network"])
         probe.load_state_dict(content["probe"])
     except Exception as error:
-        log.warning("%s could not be read (%s); the timbre space is trained again.", path, type(error).__name__)
+        log.warning(
+            "%s could not be read (%s); the timbre space is trained again.", path, type(error).__name__
+        )
         return None
     return TimbreSpace(
         network.eval(), probe.requires_grad_(False), tuple(content["instruments"]), content["sample_rate"]

@@ -28,8 +28,8 @@ def snr_db(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
 def si_sdr_db(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
     """Scale-invariant SDR: ``10·log10(‖αt‖² / ‖αt − p‖²)`` with ``α = ⟨p, t⟩ / ‖t‖²``.
 
-    Unit dB, range [−100, 100], higher is better (Le Roux et al., arXiv 1811.02508, equation 3). It is far below
-    zero for anything with another phase. NaN where either side is silent.
+    Unit dB, range [−100, 100], higher is better (Le Roux et al., arXiv 1811.02508, equation 3). It is
+    far below zero for anything with another phase. NaN where either side is silent.
     """
     scale = (preds * target).sum(-1, keepdim=True) / target.square().sum(-1, keepdim=True)
     return _ratio_db(scale * target, scale * target - preds)

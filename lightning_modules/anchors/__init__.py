@@ -1,0 +1,23 @@
+"""Anchors: trivial transfers without training that every results table shows (see `modules`)."""
+
+from lightning_modules.anchors.modules import (
+    AnchorError,
+    Copy,
+    CopyReference,
+    OraclePhase,
+    OtherRecording,
+    Silence,
+    TargetPlusNoise,
+    WrongNotes,
+)
+
+__all__ = [
+    "AnchorError",
+    "Copy",
+    "CopyReference",
+    "OraclePhase",
+    "OtherRecording",
+    "Silence",
+    "TargetPlusNoise",
+    "WrongNotes",
+]
