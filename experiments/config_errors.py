@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from experiments.errors import nearest
 
-UNKNOWN_KEY = re.compile(r"(?:Option|accept option) '(?P<key>[^']+)'")
+UNKNOWN_KEY = re.compile(
+    r"(?:Option|accept option) '(?P<key>[^']+)'|unrecognized arguments: --(?P<flag>[\w.]+)"
+)
 BAD_CLASS = re.compile(r"Problem with given class_path '(?P<path>[^']+)':\s*(?P<reason>.+)")
 BAD_VALUE = re.compile(r"(?:Parser )?[Kk]ey \"(?P<key>[\w.]+)\":\s*(?P<reason>Expected [^\n]+)")
 UNION_NOISE = re.compile(r"^\s*- Expected a <class 'NoneType'>.*$", re.MULTILINE)
@@ -25,7 +27,7 @@ def explain(message: str, class_paths: Iterable[str], keys: Iterable[str]) -> st
     """
     message = UNION_NOISE.sub("", message)
     if found := UNKNOWN_KEY.search(message):
-        return _unknown_key(found["key"], [*keys, *parameters(class_paths)])
+        return _unknown_key(found["key"] or found["flag"], list(keys), parameters(class_paths))
     if found := BAD_CLASS.search(message):
         path = found["path"]
         return f"The class_path '{path}' cannot be used: {_flat(found['reason'])}.{_near_class(path)}"
@@ -39,12 +41,14 @@ def parameters(class_paths: Iterable[str]) -> set[str]:
     return {name for path in class_paths for name in _parameters_of(path)}
 
 
-def _unknown_key(key: str, candidates: list[str]) -> str:
-    parts = key.split(".")
-    leaves = {name.rpartition(".")[2] for name in candidates}
-    # "modle.class_path" is wrong in its first part, "model.widht" in its last.
-    wrong = next((part for part in parts if part not in leaves), parts[-1])
-    return f"The configuration key '{key}' does not exist.{nearest(wrong, leaves)}"
+def _unknown_key(key: str, keys: list[str], params: set[str]) -> str:
+    first, last = key.partition(".")[0], key.rpartition(".")[2]
+    top = {name.partition(".")[0] for name in keys}
+    leaves = {name.rpartition(".")[2] for name in keys} | params
+    # "modle.class_path" is wrong in its first part, "model.widht" in its last, "widht" anywhere.
+    wrong_at_the_top = "." in key and first not in top
+    suggestion = nearest(first, top) if wrong_at_the_top else nearest(last, leaves | top)
+    return f"The configuration key '{key}' does not exist.{suggestion}"
 
 
 def _parameters_of(path: str) -> Iterator[str]:
