@@ -223,11 +223,12 @@ def _through_quantiles(loudness: Tensor, of_notes: Tensor, shares: Tensor, targe
     if not len(of_notes):
         return loudness
     floor = loudness.new_tensor([FLOOR_DB])
-    source = torch.quantile(of_notes, shares)
+    # Equal quantiles (one constant loudness) are pulled apart around their middle: it goes to the middle.
+    apart = 1e-3 * (torch.arange(len(shares), device=shares.device) - len(shares) // 2)
+    source = torch.quantile(of_notes, shares) + apart
     # Behind the loudest note the curve goes on with slope 1.
     x = torch.cat([floor, source, source[-1:] + 40.0])
     y = torch.cat([floor, target.clamp(min=FLOOR_DB), target[-1:] + 40.0])
-    x = torch.cummax(x + 1e-3 * torch.arange(len(x), device=x.device), 0).values
     right = torch.searchsorted(x, loudness.contiguous()).clamp(1, len(x) - 1)
     share = ((loudness - x[right - 1]) / (x[right] - x[right - 1])).clamp(0.0, 1.0)
     return torch.lerp(y[right - 1], y[right], share)

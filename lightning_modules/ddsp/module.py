@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from datamodules.batch import Features, TransferBatch
+from datamodules.corpus import CorpusError
 from datamodules.features import loudness_db
 from datamodules.pitch import PestoTracker, PitchTracker
 from lightning_modules.ddsp.adaptation import (
@@ -101,7 +102,7 @@ class DDSPModule(TimbreTransferModule):
         ids = set(instrument.tolist()) | {int(self.trained_instrument)} - {UNTRAINED}
         if len(ids) > 1:
             names = ", ".join(self.instruments[i] if i < len(self.instruments) else str(i) for i in ids)
-            raise ValueError(
+            raise CorpusError(
                 f"A DDSP model learns one instrument, but its training batches hold {names}: "
                 "set data.init_args.target_instruments to a list of one."
             )
@@ -128,9 +129,12 @@ class DDSPModule(TimbreTransferModule):
         self._require_trained_on(target_instrument)
         if source.shape[-1] == 0:
             return source.clone()
-        conditioning = adapt(self.extract(source), self.statistics, self.adaptation)
         generator = torch.Generator().manual_seed(self.noise_seed)
-        return self.synthesize(conditioning, source.shape[-1], generator)
+        return self.synthesize(self.condition(self.extract(source)), source.shape[-1], generator)
+
+    def condition(self, features: Features) -> Conditioning:
+        """What the network is told of a source with these features."""
+        return adapt(features, self.statistics, self.adaptation)
 
     def extract(self, audio: Tensor) -> Features:
         """Features of ``(B, T)`` audio, with the tracker of the training features."""
@@ -156,8 +160,8 @@ class DDSPModule(TimbreTransferModule):
         trained = int(self.trained_instrument)
         if wanted is None or trained == UNTRAINED or bool((wanted == trained).all()):
             return
-        raise ValueError(
-            f"This DDSP model was trained on instrument {self._name(trained)} and cannot play "
+        raise CorpusError(
+            f"This DDSP model was trained on {self._name(trained)} and cannot play "
             f"{', '.join(self._name(i) for i in sorted(set(wanted.tolist())))}: use a model trained on it."
         )
 

@@ -1,0 +1,174 @@
+"""A source is fitted to the instrument: octaves, loudness, silence, slips of the tracker."""
+
+import pytest
+import torch
+
+from datamodules.batch import Features
+from lightning_modules.ddsp.adaptation import (
+    Adaptation,
+    TargetStatistics,
+    adapt,
+    detect_notes,
+    hz_to_midi,
+    map_loudness,
+    midi_to_hz,
+    octaves_into_range,
+    repair_pitch,
+    silence_gate,
+)
+
+
+def features_of(midi=60.0, loudness_db=-20.0, confidence=0.9, n_frames=400):
+    """One example; every argument is a number or ``(N,)``."""
+    rows = (torch.as_tensor(x).expand(1, n_frames).clone() for x in (midi, confidence, loudness_db))
+    m, c, db = rows
+    return Features(midi_to_hz(m), c, db)
+
+
+def statistics_of(midi=60.0, loudness_db=None, n_frames=2000):
+    """Of an instrument that was heard once; loudness is even between −40 and −10 dB by default."""
+    db = torch.linspace(-40, -10, n_frames) if loudness_db is None else loudness_db
+    features = features_of(midi, db, n_frames=n_frames)
+    statistics = TargetStatistics()
+    statistics.update(features, torch.ones(1, n_frames, dtype=torch.bool))
+    return statistics
+
+
+# --------------------------------------------------------------------------------------------- pitch
+
+
+def test_a_short_octave_slip_is_repaired_and_a_real_leap_stays():
+    midi = torch.full((200,), 60.0)
+    midi[50:56] = 72.0  # 24 ms: a slip
+    midi[100:] = 72.0  # a leap
+    repaired = hz_to_midi(repair_pitch(features_of(midi, n_frames=200).f0_hz, torch.ones(1, 200)))[0]
+    torch.testing.assert_close(repaired[:100], torch.full((100,), 60.0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(repaired[100:], torch.full((100,), 72.0), atol=1e-3, rtol=0)
+
+
+def test_the_pitch_is_held_through_gaps_and_taken_back_to_the_start():
+    midi, confidence = torch.full((1, 300), 30.0), torch.zeros(1, 300)
+    midi[:, 100:150], confidence[:, 100:150] = 64.0, 1.0
+    midi[:, 200:], confidence[:, 200:] = 67.0, 1.0
+    repaired = hz_to_midi(repair_pitch(midi_to_hz(midi), confidence))[0]
+    assert repaired[:200].tolist() == pytest.approx([64.0] * 200, abs=1e-3)
+    assert repaired[200:].tolist() == pytest.approx([67.0] * 100, abs=1e-3)
+
+
+def test_without_any_confident_frame_the_pitch_is_finite():
+    assert repair_pitch(torch.full((1, 50), 100.0), torch.zeros(1, 50)).isfinite().all()
+
+
+@pytest.mark.parametrize("octaves", [-2, -1, 1, 2])
+def test_a_source_octaves_away_comes_into_range(octaves):
+    statistics = statistics_of(torch.linspace(55, 79, 2000))
+    midi = torch.linspace(60, 72, 400)[None] + 12 * octaves
+    shift = octaves_into_range(midi, torch.ones(1, 400, dtype=torch.bool), statistics)
+    assert shift.item() == -octaves
+
+
+def test_a_source_in_range_stays_even_if_it_is_low():
+    statistics = statistics_of(torch.linspace(55, 90, 2000))
+    midi = torch.linspace(56, 62, 400)[None]  # more than half an octave below the mean of 72.5
+    assert octaves_into_range(midi, torch.ones(1, 400, dtype=torch.bool), statistics).item() == 0
+
+
+def test_frames_that_are_no_notes_do_not_move_the_octave():
+    statistics = statistics_of(torch.linspace(55, 79, 2000))
+    midi, notes = torch.full((1, 400), 65.0), torch.ones(1, 400, dtype=torch.bool)
+    midi[:, 200:], notes[:, 200:] = 110.0, False
+    assert octaves_into_range(midi, notes, statistics).item() == 0
+
+
+# --------------------------------------------------------------------------------------------- notes
+
+
+def test_a_note_is_confident_and_loud():
+    loudness, confidence = torch.full((400,), -20.0), torch.full((400,), 0.9)
+    loudness[100:200], confidence[200:300] = -70.0, 0.1
+    notes = detect_notes(features_of(65.0, loudness, confidence), Adaptation())[0]
+    assert notes[:100].all() and notes[300:].all()
+    assert not notes[100:300].any()
+
+
+def test_silence_has_no_notes():
+    assert not detect_notes(features_of(65.0, -80.0, 1.0), Adaptation()).any()
+
+
+# ------------------------------------------------------------------------------------------ loudness
+
+
+def test_notes_get_the_targets_distribution():
+    source = torch.linspace(-60, -50, 400)
+    mapped = map_loudness(source[None], torch.ones(1, 400, dtype=torch.bool), statistics_of())[0]
+    assert mapped.quantile(0.5).item() == pytest.approx(-25.0, abs=0.5)
+    assert mapped.quantile(0.1).item() == pytest.approx(-37.0, abs=0.5)
+    assert mapped.quantile(0.9).item() == pytest.approx(-13.0, abs=0.5)
+
+
+def test_mapping_is_monotone_and_leaves_silence_silent():
+    ramp = torch.linspace(-80, 0, 400)
+    mapped = map_loudness(ramp[None], (ramp > -50)[None], statistics_of())[0]
+    assert (mapped.diff() >= -1e-4).all()
+    assert mapped[0].item() == pytest.approx(-80.0, abs=0.01)
+
+
+def test_one_constant_loudness_is_mapped_to_the_middle():
+    mapped = map_loudness(torch.full((1, 50), -60.0), torch.ones(1, 50, dtype=torch.bool), statistics_of())
+    assert mapped.mean().item() == pytest.approx(-25.0, abs=0.5)
+
+
+def test_a_source_without_notes_keeps_its_loudness():
+    loudness = torch.full((1, 50), -66.0)
+    torch.testing.assert_close(
+        map_loudness(loudness, torch.zeros(1, 50, dtype=torch.bool), statistics_of()), loudness
+    )
+
+
+def test_the_gate_is_shut_in_silence_and_open_in_sound():
+    loudness = torch.full((1, 300), -80.0)
+    loudness[:, 100:200] = -30.0
+    gate = silence_gate(loudness)[0]
+    assert (gate[100:200] > 0.999).all()
+    assert (gate[:85] == 0).all() and (gate[215:] == 0).all()
+
+
+# ------------------------------------------------------------------------------------------ together
+
+
+def test_shifts_by_hand_come_last():
+    settings = Adaptation(loudness_mapping=0.0, pitch_shift_semitones=-3.0, loudness_shift_db=6.0)
+    fitted = adapt(features_of(65.0, -20.0), statistics_of(torch.linspace(55, 79, 2000)), settings)
+    assert hz_to_midi(fitted.f0_hz).mean().item() == pytest.approx(62.0, abs=1e-3)
+    assert fitted.loudness_db.mean().item() == pytest.approx(-14.0, abs=1e-3)
+
+
+def test_a_louder_setting_does_not_wake_silence():
+    loudness = torch.full((400,), -20.0)
+    loudness[200:] = -80.0
+    fitted = adapt(
+        features_of(65.0, loudness), statistics_of(), Adaptation(loudness_shift_db=20.0, octave_shift=False)
+    )
+    assert (fitted.loudness_db[0, 220:] == -80.0).all()
+    assert (fitted.gate[0, 220:] == 0).all()
+
+
+def test_an_untrained_model_adapts_nothing():
+    fitted = adapt(features_of(30.0, -20.0), TargetStatistics(), Adaptation())
+    assert hz_to_midi(fitted.f0_hz).mean().item() == pytest.approx(30.0, abs=1e-3)
+    assert fitted.loudness_db.mean().item() == pytest.approx(-20.0)
+
+
+def test_statistics_survive_a_checkpoint():
+    saved, loaded = statistics_of(), TargetStatistics()
+    loaded.load_state_dict(saved.state_dict())
+    shares = torch.tensor([0.1, 0.5, 0.9])
+    torch.testing.assert_close(loaded.loudness_quantiles(shares), saved.loudness_quantiles(shares))
+    assert loaded.mean_midi().item() == pytest.approx(60.0)
+
+
+def test_statistics_add_up_over_batches():
+    statistics = statistics_of(60.0)
+    notes = torch.ones(1, 2000, dtype=torch.bool)
+    statistics.update(features_of(64.0, -20.0, n_frames=2000), notes)
+    assert statistics.mean_midi().item() == pytest.approx(62.0)
