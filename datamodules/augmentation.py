@@ -223,21 +223,22 @@ class Augmentation:
     reference: Sequence[Effect] = ()
 
     def of_pair(
-        self, rng: np.random.Generator, source: np.ndarray, target: np.ndarray | None, sample_rate: int
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+        self, rng: np.random.Generator, source: np.ndarray, target: np.ndarray, sample_rate: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Augment ``(T,)`` source and target; what would leave [−1, 1] is scaled, both by one factor."""
         shared = _drawn(self.shared, rng, sample_rate)
-        source = _drawn(self.source, rng, sample_rate)(shared(source))
-        target = None if target is None else shared(target)
-        peak = max(_peak(source), 0.0 if target is None else _peak(target))
-        if peak <= 1:
-            return source, target
-        return source / peak, None if target is None else target / peak
+        source, target = _drawn(self.source, rng, sample_rate)(shared(source)), shared(target)
+        peak = max(1.0, _peak(source), _peak(target))
+        return source / np.float32(peak), target / np.float32(peak)
+
+    def of_source(self, rng: np.random.Generator, source: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Augment a ``(T,)`` source that has no target."""
+        return self.of_pair(rng, source, source, sample_rate)[0]
 
     def of_reference(self, rng: np.random.Generator, reference: np.ndarray, sample_rate: int) -> np.ndarray:
         """Augment a ``(R,)`` reference; what would leave [−1, 1] is scaled."""
         audio = _drawn(self.reference, rng, sample_rate)(reference)
-        return audio / max(1.0, _peak(audio))
+        return audio / np.float32(max(1.0, _peak(audio)))
 
 
 def _drawn(effects: Sequence[Effect], rng: np.random.Generator, sample_rate: int) -> Transform:
@@ -251,5 +252,5 @@ def _drawn(effects: Sequence[Effect], rng: np.random.Generator, sample_rate: int
     return apply
 
 
-def _peak(audio: np.ndarray) -> np.float32:
-    return np.max(np.abs(audio), initial=np.float32(0))
+def _peak(audio: np.ndarray) -> float:
+    return float(max(audio.max(initial=0), -audio.min(initial=0)))

@@ -39,26 +39,25 @@ class Example(NamedTuple):
 
 def collate(examples: Sequence[Example]) -> TransferBatch:
     """Join examples of equal lengths to a batch. What one of them lacks, the batch lacks."""
-    rows = Example(*zip(*examples, strict=True))
-    features = _stacked(rows.features)
+    features = _stacked([example.features for example in examples])
     return TransferBatch(
-        source=torch.from_numpy(np.stack(rows.source)),
-        reference=torch.from_numpy(np.stack(rows.reference)),
-        target=_stacked(rows.target),
-        source_instrument=torch.tensor(rows.source_instrument),
-        target_instrument=torch.tensor(rows.target_instrument),
-        piece=list(rows.piece),
-        reference_piece=list(rows.reference_piece),
-        track=list(rows.track),
+        source=torch.from_numpy(np.stack([example.source for example in examples])),
+        reference=torch.from_numpy(np.stack([example.reference for example in examples])),
+        target=_stacked([example.target for example in examples]),
+        source_instrument=torch.tensor([example.source_instrument for example in examples]),
+        target_instrument=torch.tensor([example.target_instrument for example in examples]),
+        piece=[example.piece for example in examples],
+        reference_piece=[example.reference_piece for example in examples],
+        track=[example.track for example in examples],
         features=None if features is None else Features(*features.unbind(1)),
-        wrong_notes=_stacked(rows.wrong_notes),
-        other_recording=_stacked(rows.other_recording),
+        wrong_notes=_stacked([example.wrong_notes for example in examples]),
+        other_recording=_stacked([example.other_recording for example in examples]),
     )
 
 
-def _stacked(arrays: Sequence[np.ndarray | None] | np.ndarray | None) -> Tensor | None:
-    present = [array for array in arrays or () if array is not None]
-    return torch.from_numpy(np.stack(present)) if len(present) == len(arrays or ()) else None
+def _stacked(arrays: Sequence[np.ndarray | None]) -> Tensor | None:
+    present = [array for array in arrays if array is not None]
+    return torch.from_numpy(np.stack(present)) if len(present) == len(arrays) else None
 
 
 class TrainingSampler(Sampler[ExampleKey]):

@@ -214,8 +214,8 @@ class TransferDataModule(L.LightningDataModule):
     def _require_a_pair(self) -> None:
         if len({*self.source_instruments, *self.target_instruments}) < 2:
             raise CorpusError(
-                f"There is one instrument only ({', '.join(self.source_instruments) or 'none'}), and a transfer "
-                "needs two: one to take the notes from and another to play them. Add an instrument to the "
+                f"There is one instrument only ({', '.join(self.source_instruments) or 'none'}), and a "
+                "transfer needs two: one to take the notes from and another to play them. Add one to the "
                 "corpus, or to source_instruments or target_instruments."
             )
 

@@ -131,8 +131,8 @@ class PairedData(TrainingData):
         self.pieces = [piece for piece in self._versions() if self._pairs(piece)]
         if not self.pieces:
             raise NoPairsError(
-                f"{self.corpus.root} has no training piece on both a source and a target instrument: there are "
-                "no pairs. Use UnpairedDataModule, or a corpus that is rendered from scores."
+                f"{self.corpus.root} has no training piece on both a source and a target instrument: there "
+                "are no pairs. Use UnpairedDataModule, or a corpus that is rendered from scores."
             )
 
     def example(self, rng: np.random.Generator) -> Example:
@@ -176,7 +176,7 @@ class UnpairedData(TrainingData):
         item = self.draw_item(rng, first)
         start = self.draw_start(rng, item, self.n_samples)
         source = padded(self.corpus.read(item, start, self.n_samples), self.n_samples)
-        source, _ = self.selection.augmentation.of_pair(rng, source, None, self.sample_rate)
+        source = self.selection.augmentation.of_source(rng, source, self.sample_rate)
         reference, reference_piece = self.draw_reference(rng, second, item.work)
         return Example(
             source,
@@ -237,7 +237,7 @@ class FeatureData(TrainingData):
         audio = padded(self.corpus.read(item, start, self.n_samples), self.n_samples)
         features = self._features(item, start // self.step_samples * self.step_frames)
         if self.selection.augmentation.shared:
-            audio, _ = self.selection.augmentation.of_pair(rng, audio, None, self.sample_rate)
+            audio, _ = self.selection.augmentation.of_pair(rng, audio, audio, self.sample_rate)
             features[2] = loudness_db(torch.from_numpy(audio)[None], self.sample_rate)[0].numpy()
         identity, nothing = self.ids[item.instrument], np.zeros(0, np.float32)
         return Example(audio, nothing, audio, identity, identity, item.piece, "", item.track, features)

@@ -23,14 +23,17 @@ class FourierConv1d(nn.Module):
         length: ``T``.
     """
 
+    spectrum: Tensor
+    bias: Tensor
+
     def __init__(self, convolution: nn.Conv1d, length: int) -> None:
         super().__init__()
         taps = convolution.kernel_size[0]
         assert convolution.bias is not None
-        self.half, self.length = taps // 2, length
+        self.margin, self.length = taps // 2, length
         # Circular convolution wraps the last taps − 1 values of the full result around; only the first and
         # last half kernel of it are cut off, so half of them may overlap each other.
-        self.n_fft = next_fast_len(length + self.half, real=True)
+        self.n_fft = next_fast_len(length + self.margin, real=True)
         spectrum = torch.fft.rfft(convolution.weight.detach().flip(-1), self.n_fft)  # (D, C, F)
         self.register_buffer("spectrum", spectrum.permute(2, 1, 0).contiguous())
         self.register_buffer("bias", convolution.bias.detach()[:, None])
@@ -39,7 +42,7 @@ class FourierConv1d(nn.Module):
         """See the class."""
         per_frequency = torch.bmm(torch.fft.rfft(x, self.n_fft).permute(2, 0, 1), self.spectrum)
         full = torch.fft.irfft(per_frequency.permute(1, 2, 0), self.n_fft)
-        return full[..., self.half : self.half + self.length] + self.bias
+        return full[..., self.margin : self.margin + self.length] + self.bias
 
 
 class ToeplitzMatrix(nn.Module):
@@ -49,6 +52,8 @@ class ToeplitzMatrix(nn.Module):
         convolution: PESTO's form of it, a convolution with a kernel of ``n_in + n_out − 1`` taps.
         n_in: values in.
     """
+
+    matrix: Tensor
 
     def __init__(self, convolution: nn.Conv1d, n_in: int) -> None:
         super().__init__()

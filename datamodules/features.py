@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
+from datamodules.audio_files import write_beside
 from datamodules.batch import FRAME_RATE_HZ
+from datamodules.building import one_at_a_time
 from datamodules.corpus import Corpus, CorpusError, Item, read_pcm
 from datamodules.pitch import PitchTracker
 from datamodules.workers import run_jobs
@@ -137,9 +138,9 @@ class FeatureCache:
         """
         if not self.missing(items):
             return
-        self.root.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.root / ".lock"):
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            with one_at_a_time(self.root):
                 # Again, under the lock: another process may have done it meanwhile. Longest first, so that
                 # no core is left with a long file at the end.
                 items = sorted(self.missing(items), key=lambda item: -item.n_samples)
@@ -175,16 +176,10 @@ class FeatureJob(NamedTuple):
 
 
 def compute_features(job: FeatureJob) -> None:
-    """Write the features of one audio file: beside their place first, so that none is ever half there."""
+    """Write the features of one audio file."""
     audio = torch.from_numpy(read_pcm(job.audio_path))[None]
     with torch.inference_mode():
         pitch = job.pitch_tracker(audio, job.sample_rate)
         rows = torch.cat([pitch.f0_hz, pitch.confidence, loudness_db(audio, job.sample_rate)])
-    job.feature_path.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.feature_path.with_suffix(".partial")
-    try:
-        with partial.open("wb") as file:
-            np.save(file, rows.float().numpy())
-        partial.rename(job.feature_path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with write_beside(job.feature_path) as file:
+        np.save(file, rows.float().numpy())
