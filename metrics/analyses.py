@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from datamodules.pitch import PestoTracker, Pitch, PitchTracker
 from metrics.notes import Notes, track_notes
+from metrics.timbre_space import TimbreSpace, embedding_distance
 
 VERSION = 1
 """Raise it whenever an analysis changes."""
+MAX_REMEMBERED = 1024
+"""Analyses in memory; the notes of 8 s take 60 kB."""
 
 
 class Analyses:
@@ -22,13 +28,20 @@ class Analyses:
 
     Args:
         folder: where analyses of clips that recur, such as targets, are kept between runs; ``None``: nowhere.
+        space: timbre space of `triplet_distance`.
         tracker: hears the melody.
     """
 
-    def __init__(self, folder: Path | None = None, tracker: PitchTracker | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        space: TimbreSpace | None = None,
+        tracker: PitchTracker | None = None,
+    ) -> None:
         self.folder = folder
+        self.space = space
         self.tracker = tracker or PestoTracker()
-        self._memory: dict[str, dict[str, np.ndarray]] = {}
+        self._memory: OrderedDict[str, dict[str, np.ndarray]] = OrderedDict()
 
     def notes(self, audio: np.ndarray, sample_rate: int, keep: bool = True) -> Notes:
         """Notes of ``(T,)`` audio. ``keep=False`` leaves nothing on disk: for outputs, which do not recur."""
@@ -47,6 +60,24 @@ class Analyses:
         found = self._found(f"pitch-{self.tracker.name}", audio, sample_rate, track, keep)
         return Pitch(**{name: torch.from_numpy(values) for name, values in found.items()})
 
+    def triplet_distance(self, one: np.ndarray, other: np.ndarray) -> float:
+        """`metrics.timbre_space.triplet_timbre_distance` of two ``(T,)`` clips; embeddings stay in memory."""
+        if not one.any() or not other.any():
+            return math.nan
+        embeddings = (self._embedding(audio) for audio in (one, other))
+        return float(embedding_distance(*embeddings))
+
+    def _embedding(self, audio: np.ndarray) -> Tensor:
+        space = self.space
+        assert space is not None, "triplet_distance needs Analyses(space=...)"
+
+        def embed() -> dict[str, np.ndarray]:
+            return {"embedding": space.embed(torch.from_numpy(audio)[None]).numpy()}
+
+        return torch.from_numpy(
+            self._found("timbre", audio, space.sample_rate, embed, keep=False)["embedding"]
+        )
+
     def _found(
         self,
         kind: str,
@@ -56,11 +87,16 @@ class Analyses:
         keep: bool,
     ) -> dict[str, np.ndarray]:
         key = f"{kind}-v{VERSION}-{_address(audio, sample_rate)}"
-        if key not in self._memory:
-            self._memory[key] = self._read(key) or analyse()
-            if keep:
-                self._write(key, self._memory[key])
-        return self._memory[key]
+        if key in self._memory:
+            self._memory.move_to_end(key)
+            return self._memory[key]
+        found = self._read(key) or analyse()
+        if keep:
+            self._write(key, found)
+        self._memory[key] = found
+        if len(self._memory) > MAX_REMEMBERED:
+            self._memory.popitem(last=False)
+        return found
 
     def _read(self, key: str) -> dict[str, np.ndarray] | None:
         if self.folder is None:

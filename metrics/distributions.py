@@ -21,8 +21,9 @@ def kernel_audio_distance(preds: np.ndarray, target: np.ndarray) -> float:
 
     ``100·(mean_{i≠j} k(p_i, p_j) + mean_{i≠j} k(t_i, t_j) − 2·mean k(p_i, t_j))`` with
     ``k(x, y) = exp(−‖x − y‖² / 2σ²)``, σ the median distance of pairs in ``target``. No unit, lower is
-    better, 0 in expectation for equal distributions (it can be slightly negative); unlike the Fréchet distance it
-    does not depend on the number of rows. Source: Chung et al., arXiv 2502.15602. NaN under two rows a side.
+    better, 0 in expectation for equal distributions (it can be slightly negative); unlike the Fréchet
+    distance it does not depend on the number of rows. Source: Chung et al., arXiv 2502.15602. NaN under two
+    rows a side.
     """
     if min(len(preds), len(target)) < 2:
         return float("nan")

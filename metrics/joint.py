@@ -52,9 +52,9 @@ def timbre_score(distances: TimbreDistances) -> float:
     to_target, to_source, of_copy = distances
     if math.isnan(to_target):
         return 0.0  # silence has no timbre
-    if not of_copy > 0:
+    if not of_copy > 0 or to_source == to_target == 0:
         return math.nan
-    closer = to_source**2 / max(to_source**2 + to_target**2, 1e-12)
+    closer = to_source**2 / (to_source**2 + to_target**2)
     return closer * math.exp(-((to_target / of_copy) ** 2))
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from datamodules.batch import TransferBatch
 from datamodules.workers import available_cores, run_jobs
 from metrics import content, level, signal, timbre
-from metrics.example import Example, Measured, Setting, measure
+from metrics.example import Example
+from metrics.measure import Measured, Setting, measure
 from metrics.table import Interval, TestRow, TestTable
 
 __all__ = ["EvaluationSuite", "Interval", "TestRow", "TestTable"]

@@ -20,6 +20,6 @@ def mfcc_distance(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
     silent: silence has no timbre.
     """
     p, t = (mfcc(x, sample_rate)[:, 1:].mean(-1) for x in (preds, target))
-    distance = 1.0 - torch.nn.functional.cosine_similarity(p, t, dim=-1)
+    distance = (1.0 - torch.nn.functional.cosine_similarity(p, t, dim=-1)).clamp_min(0.0)
     audible = (preds.abs().amax(-1) > 0) & (target.abs().amax(-1) > 0)
     return torch.where(audible, distance, torch.nan)

@@ -91,9 +91,14 @@ def triplet_timbre_distance(preds: Tensor, target: Tensor, space: TimbreSpace) -
     No unit, range [0, 1] (the embedding is not negative), lower is better. Source: SS-VQ-VAE, arXiv
     2102.05749, section 4.2; copying the input scores .37 there, the system .21. NaN where one is silent.
     """
-    distance = 1.0 - torch.nn.functional.cosine_similarity(space.embed(preds), space.embed(target))
+    distance = embedding_distance(space.embed(preds), space.embed(target))
     audible = (preds.abs().amax(-1) > 0) & (target.abs().amax(-1) > 0)
     return torch.where(audible, distance, torch.nan)
+
+
+def embedding_distance(preds: Tensor, target: Tensor) -> Tensor:
+    """``1 − cos`` of ``(B, 64)`` embeddings: ``(B,)``, exactly 0 or more (rounding would go below)."""
+    return (1.0 - torch.nn.functional.cosine_similarity(preds, target)).clamp_min(0.0)
 
 
 def instrument_accuracy(preds: Tensor, target_instruments: Sequence[str], space: TimbreSpace) -> Tensor:

@@ -34,8 +34,8 @@ class Anchor(TimbreTransferModule):
     ) -> Tensor:
         """Raise `AnchorError`: this anchor is made from the answer, which a lone recording does not have."""
         raise AnchorError(
-            f"The anchor {type(self).__name__} is made from the right answer and cannot transfer a recording; "
-            "use the checkpoint of a trained architecture."
+            f"The anchor {type(self).__name__} is made from the right answer and cannot transfer a "
+            "recording; use the checkpoint of a trained architecture."
         )
 
 
@@ -114,7 +114,7 @@ class TargetPlusNoise(Anchor):
         self.snr_db = snr_db
 
     def transfer_batch(self, batch: TransferBatch) -> Tensor:
-        """The target plus noise that depends only on piece and instrument, not on the order of batches."""
+        """The target plus noise that depends on the piece alone, not on the order of batches."""
         target = _target(self, batch)
         noise = torch.stack([_noise(name, target.shape[-1]) for name in batch.piece]).to(target)
         rms = target.square().mean(-1, keepdim=True).sqrt()
