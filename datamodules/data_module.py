@@ -205,9 +205,9 @@ class TransferDataModule(L.LightningDataModule):
         for name in names or ():
             if name not in self.instruments:
                 near = difflib.get_close_matches(name, self.instruments, n=1, cutoff=0.4)
-                hint = f"Did you mean {near[0]}? " if near else ""
+                hint = f" Did you mean {near[0]}?" if near else ""
                 raise CorpusError(
-                    f"Instrument {name} is not in the corpus. {hint}It has {', '.join(self.instruments)}."
+                    f"The corpus has no instrument {name}; it has {', '.join(self.instruments)}.{hint}"
                 )
         return list(names or self.instruments)
 

@@ -1,0 +1,205 @@
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+
+from datamodules.batch import TransferBatch
+from datamodules.corpus import CorpusError
+from datamodules.data_module import (
+    FeatureDataModule,
+    OneShotDataModule,
+    PairedDataModule,
+    TransferDataModule,
+    UnpairedDataModule,
+)
+from datamodules.datasets import SelfReferenceData
+from datamodules.rendering import RenderedCorpus
+
+KINDS = [PairedDataModule, UnpairedDataModule, OneShotDataModule, FeatureDataModule]
+SMALL: dict[str, Any] = {
+    "segment_s": 0.5,
+    "reference_s": 0.5,
+    "batch_size": 4,
+    "batches_per_epoch": 3,
+    "val_clips": 6,
+    "test_clip_s": 1.0,
+    "test_pieces": 1,
+    "prepare_workers": 1,
+}
+
+
+@pytest.fixture
+def make(tiny_source: RenderedCorpus, tiny_corpora_dir: Path):
+    def make_one(kind: type[TransferDataModule], **changes: Any) -> TransferDataModule:
+        data = kind(tiny_source, corpora_dir=str(tiny_corpora_dir), **(SMALL | changes))
+        data.prepare_data()
+        data.setup()
+        return data
+
+    return make_one
+
+
+def as_bytes(batch: TransferBatch) -> list[bytes]:
+    return [value.numpy().tobytes() for value in batch if isinstance(value, torch.Tensor)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_have_the_promised_shapes(kind, make) -> None:
+    batch = next(iter(make(kind).train_dataloader()))
+    assert batch.source.shape == (4, 8000) and batch.source.dtype == torch.float32
+    assert (batch.target is None) == (kind is UnpairedDataModule)
+    assert batch.reference.shape[1] == (8000 if kind in (UnpairedDataModule, OneShotDataModule) else 0)
+    assert len(batch.piece) == len(batch.track) == 4 and batch.source_instrument.dtype == torch.int64
+    assert (batch.features is None) == (kind is not FeatureDataModule)
+    if batch.features is not None:
+        assert {values.shape for values in batch.features} == {(4, 125)}
+
+
+def test_the_test_is_the_same_for_all_kinds_and_seeds(make) -> None:
+    tests = []
+    for seed, kind in enumerate(KINDS):
+        data = make(kind, seed=seed)
+        tests.append(
+            [
+                as_bytes(batch)
+                for loader in (data.val_dataloader(), data.test_dataloader())
+                for batch in loader
+            ]
+        )
+    assert all(test == tests[0] for test in tests)
+
+
+def test_test_batches_carry_what_the_anchors_need(make) -> None:
+    batch = next(iter(make(UnpairedDataModule).test_dataloader()))
+    for audio in (batch.source, batch.target, batch.wrong_notes, batch.other_recording):
+        assert audio is not None and audio.shape == (4, 16000) and audio.abs().amax(1).min() > 0
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_workers_do_not_change_the_examples(make, num_workers: int) -> None:
+    alone, shared = make(OneShotDataModule), make(OneShotDataModule, num_workers=num_workers)
+    pairs = zip(alone.train_dataloader(), shared.train_dataloader(), strict=True)
+    assert all(as_bytes(one) == as_bytes(other) for one, other in pairs)
+
+
+def test_lightning_gives_every_epoch_other_examples(make) -> None:
+    class Recorder(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+            self.seen: list[bytes] = []
+
+        def training_step(self, batch: TransferBatch, batch_idx: int) -> torch.Tensor:
+            self.seen.append(batch.source.numpy().tobytes())
+            return self.weight.sum()
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    recorder, data = Recorder(), make(PairedDataModule)
+    trainer = L.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        limit_val_batches=0,
+    )
+    trainer.fit(recorder, datamodule=data)
+    expected = []
+    loader = make(PairedDataModule).train_dataloader()
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        expected += [batch.source.numpy().tobytes() for batch in loader]
+    assert recorder.seen == expected and expected[:3] != expected[3:]
+
+
+def test_a_yaml_config_makes_it_with_augmentation_and_tracker(tiny_corpora_dir: Path) -> None:
+    config = yaml.safe_load(
+        f"""
+        class_path: datamodules.data_module.FeatureDataModule
+        init_args:
+          corpus:
+            class_path: datamodules.rendering.RenderedCorpus
+            init_args:
+              scores: {{class_path: datamodules.embedded_scores.EmbeddedScores, init_args: {{size: tiny}}}}
+              instruments: [violin, flute]
+          corpora_dir: {tiny_corpora_dir}
+          tracks: [monophonic, polyphonic]
+          pitch_tracker:
+            class_path: datamodules.pitch.PyinTracker
+            init_args: {{f0_min_hz: 100.0}}
+          augmentation:
+            shared:
+              - class_path: datamodules.augmentation.Reverb
+                init_args: {{max_t60_s: 0.5}}
+            source: [{{class_path: datamodules.augmentation.Noise}}]
+        """
+    )
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(TransferDataModule, "data")
+    parsed = parser.parse_object({"data": config})
+    data = parser.instantiate(parsed).data
+    assert data.instruments == ["flute", "violin"] and data.pitch_tracker.f0_min_hz == 100.0
+    assert data.augmentation.shared[0].max_t60_s == 0.5 and data.tracks == ["monophonic", "polyphonic"]
+    again = parser.parse_string(parser.dump(parsed))
+    assert again.data.init_args.batch_size == 16
+
+
+def test_help_says_what_a_parameter_does(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(FeatureDataModule, "data")
+    text = " ".join(parser.format_help().split())
+    assert "length of a training segment in seconds" in text and "gives f0 and confidence" in text
+
+
+def test_an_unknown_instrument_names_the_nearest(make) -> None:
+    with pytest.raises(CorpusError, match=r"no instrument violine.*Did you mean violin\?") as error:
+        make(PairedDataModule, target_instruments=["violine"])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"source_instruments": ["violin"], "target_instruments": ["violin"]}, {"instruments": ["violin"]}],
+)
+def test_one_instrument_is_no_transfer(choice: dict, tiny_source: RenderedCorpus) -> None:
+    corpus = tiny_source
+    if "instruments" in choice:
+        corpus, choice = RenderedCorpus(tiny_source.scores, instruments=choice["instruments"]), {}
+    with pytest.raises(CorpusError, match=r"one instrument only \(violin\)"):
+        PairedDataModule(corpus, **choice)
+
+
+def test_a_corpus_is_asked_for_before_it_is_there(tiny_source: RenderedCorpus) -> None:
+    with pytest.raises(CorpusError, match="prepare_data"):
+        _ = PairedDataModule(tiny_source).corpus_root
+
+
+def test_over_recordings_one_shot_is_self_supervised(make) -> None:
+    data = make(OneShotDataModule)
+    recordings = [item._replace(piece=f"{item.instrument}-{item.piece}") for item in data.corpus.items]
+    data._corpus = replace(data.corpus, items=tuple(recordings))
+    assert isinstance(data.training_data(), SelfReferenceData)
+
+
+def test_the_package_is_light_to_import() -> None:
+    code = "import sys, datamodules; sys.exit(bool({'torch', 'lightning', 'librosa'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_audio_is_not_changed_on_its_way(make) -> None:
+    data = make(PairedDataModule, target_instruments=["violin"], source_instruments=["guitar_acoustic"])
+    batch = next(iter(data.train_dataloader()))
+    scaled = batch.target.numpy() * 32768
+    assert np.array_equal(scaled, np.round(scaled))
