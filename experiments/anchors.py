@@ -31,10 +31,8 @@ def test_anchors(options: list[str]) -> None:
         for number, anchor in enumerate(anchors, start=1):
             print(f"\nAnchor {number} of {len(anchors)}: {anchor.description}", flush=True)
             name = anchor.name.rpartition("/")[2]
-            SuiteCLI(
-                ["test", *layers, "--config", str(anchor.path), "--scale", request.scale]
-                + ["--experiment", name, *request.options]
-            )
+            names = ["--scale", request.scale, "--experiment", name]
+            SuiteCLI(["test", *layers, "--config", str(anchor.path), *names, *request.options])
 
 
 def _layers(files: list[Path], folder: Path) -> list[str]:

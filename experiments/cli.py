@@ -7,9 +7,11 @@ pitch tracker.
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +28,13 @@ from experiments.config_errors import explain
 from experiments.errors import UserError
 from experiments.tracking import RunTracker, new_run_name
 from lightning_modules.transfer_module import TimbreTransferModule
+
+# Noise that says nothing to a user of this suite.
+warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+    lambda r: "litlogger" not in r.getMessage()
+)
 
 CLASS_PATH = re.compile(r"(?:class_path:|--[\w.]+[= ])\s*['\"]?([A-Za-z_]\w*(?:\.\w+)+)")
 

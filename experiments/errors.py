@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+PACKAGES = {"experiments", "lightning_modules", "datamodules", "metrics", "callbacks", "sweeps"}
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}
 
 
@@ -24,13 +25,13 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 
 
 def is_meant_for_users(error: BaseException) -> bool:
-    """Whether the message of ``error`` is a sentence for users, or a full or forbidden disk."""
-    if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in DISK_ERRORS):
-        return True
-    from datamodules.audio_files import AudioFileError
-    from datamodules.corpus import CorpusError
+    """Whether the message of ``error`` is a sentence for users, or a full or forbidden disk.
 
-    return isinstance(error, CorpusError | AudioFileError)
+    Every package of the suite has its own kind of ValueError for that (`CorpusError`, `AudioFileError`, …).
+    """
+    if isinstance(error, OSError):
+        return error.errno in DISK_ERRORS
+    return isinstance(error, ValueError) and type(error).__module__.partition(".")[0] in PACKAGES
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def test_layered_configs_name_the_experiment_together(tmp_path: Path) -> None:
 def test_unknown_names_get_the_nearest_one() -> None:
     with pytest.raises(UserError, match="Did you mean 'silence'"):
         catalog.find("silense")
-    with pytest.raises(UserError, match="no scale 'papper'.*Did you mean 'paper'"):
+    with pytest.raises(UserError, match=r"no scale 'papper'.*Did you mean 'paper'"):
         catalog.read_request(["--scale", "papper"])
     with pytest.raises(UserError, match="needs a name after it"):
         catalog.read_request(["--config"])

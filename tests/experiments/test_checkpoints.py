@@ -76,7 +76,7 @@ def test_a_run_of_another_machine_is_downloaded(trained: Trained, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["nothing", "0" * 32, "no/where.ckpt"])
 def test_what_does_not_exist_is_said(workplace: Path, name: str) -> None:
-    with pytest.raises(UserError, match="no run|no checkpoint|no best checkpoint"):
+    with pytest.raises(UserError, match=r"no run|no checkpoint|no best checkpoint"):
         checkpoints.read(checkpoints.find(name))
 
 

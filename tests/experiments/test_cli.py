@@ -64,7 +64,7 @@ def test_a_wrong_config_ends_in_one_sentence(tmp_path: Path, config: str, senten
 
 
 def test_an_unknown_option_on_the_command_line_gets_the_nearest_one() -> None:
-    with pytest.raises(UserError, match="'n_tap' does not exist. Did you mean 'n_taps'"):
+    with pytest.raises(UserError, match=r"'n_tap' does not exist. Did you mean 'n_taps'"):
         built("--model.init_args.n_tap", "3")
-    with pytest.raises(UserError, match="does not exist.*Did you mean 'seed_everything'"):
+    with pytest.raises(UserError, match=r"does not exist.*Did you mean 'seed_everything'"):
         built("--seed_evrything", "3")

@@ -1,0 +1,80 @@
+"""Our callbacks: hooks that exist, pictures that show what sounds, checkpoints that stay what they are."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from callbacks.audio_examples import single
+from callbacks.pictures import FLOOR_DB, save_picture, spectrogram_db
+from callbacks.run_record import code_version, installed_packages
+from callbacks.system_metrics import SystemMetrics
+from datamodules.batch import Features
+from tests.experiments.tones import Tones, collate
+
+FILES = sorted(path.stem for path in (Path(__file__).parents[2] / "callbacks").glob("[a-z]*.py"))
+CALLBACKS = [
+    member
+    for file in FILES
+    for _, member in inspect.getmembers(importlib.import_module(f"callbacks.{file}"), inspect.isclass)
+    if issubclass(member, L.Callback) and member.__module__.startswith("callbacks")
+]
+
+
+@pytest.mark.parametrize("callback", sorted(set(CALLBACKS), key=str), ids=lambda c: c.__name__)
+def test_every_hook_is_one_that_lightning_calls(callback: type[L.Callback]) -> None:
+    hooks = {name for name in dir(callback) if name.startswith("on_")}
+    assert hooks <= set(dir(L.Callback))
+    for name in hooks:
+        ours, theirs = (list(inspect.signature(getattr(c, name)).parameters) for c in (callback, L.Callback))
+        assert ours == theirs, f"{callback.__name__}.{name} takes {ours}, Lightning gives {theirs}"
+
+
+def test_a_full_scale_sine_is_0_db_at_its_frequency() -> None:
+    sample_rate, f0_hz = 16000, 1000.0
+    audio = np.sin(2 * np.pi * f0_hz * np.arange(sample_rate) / sample_rate)
+    picture = spectrogram_db(audio)
+    assert picture.shape[0] == 513
+    middle = picture[:, picture.shape[1] // 2]
+    assert int(middle.argmax()) == round(f0_hz * 1024 / sample_rate)
+    assert middle.max() == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 10, 1024, 16000])
+def test_silence_of_any_length_is_the_floor(n_samples: int) -> None:
+    assert (spectrogram_db(np.zeros(n_samples)) == FLOOR_DB).all()
+
+
+def test_a_picture_is_written_complete(tmp_path: Path) -> None:
+    audio = np.sin(np.arange(8000) / 10)
+    save_picture(tmp_path / "a" / "b.png", {"source": audio, "output": audio / 2}, 8000, "title")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.png"]
+    assert (tmp_path / "a" / "b.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_example_of_a_batch_keeps_its_features() -> None:
+    tones = Tones(3, 0.1, 8000, seed=0)
+    frames = torch.arange(6.0).view(3, 2)
+    batch = collate([tones[i] for i in range(3)])._replace(features=Features(frames, frames, frames))
+    one = single(batch, 1)
+    assert torch.equal(one.source, batch.source[1:2])
+    assert one.piece == ["piece1"]
+    assert one.features is not None
+    assert one.features.f0_hz.tolist() == [[2.0, 3.0]]
+
+
+def test_readings_of_the_machine_are_plausible() -> None:
+    reading = SystemMetrics().read(torch.device("cpu"))
+    assert 50 < reading["system/memory_mib"] < 1e6
+    assert 0 < reading["system/machine_memory_percent"] <= 100
+
+
+def test_the_record_names_what_is_installed() -> None:
+    assert f"torch=={torch.__version__.partition('+')[0]}" in installed_packages()
+    assert all(len(value) in (4, 5, 40) for value in code_version().values())
