@@ -14,6 +14,9 @@ from datamodules.building import has_its_size
 from datamodules.corpus import SPLITS, Corpus, Item
 from datamodules.workers import run_jobs
 
+IN_ONE_PROCESS = 500
+"""So many files are read in less time than it takes to start workers."""
+
 
 class Group(NamedTuple):
     """A row of the overview."""
@@ -63,6 +66,7 @@ def damaged_files(corpus: Corpus, workers: int | None = None, progress: bool = T
     for item in corpus.items:
         if not has_its_size(corpus.root, item):
             yield corpus.audio_path(item)
+    workers = workers or (1 if len(corpus.items) < IN_ONE_PROCESS else None)
     whole = [corpus.audio_path(item) for item in corpus.items if has_its_size(corpus.root, item)]
     for path, digest in run_jobs(sha256_of, whole, "Checking", workers, progress):
         if checksums.get(path.relative_to(corpus.root).as_posix()) != digest:

@@ -143,7 +143,8 @@ class RecordingsCorpus(CorpusSource):
                 RecordingJob(self._shown(path), path, piece, instrument, splits[path], sample_rate, self.how)
             )
             headers.append(_header(path))
-        n_bytes = sum(round(2 * sample_rate * seconds) for seconds, _ in headers)
+        kept = [1 if self.how.mix_channels else channels for _, channels in headers]
+        n_bytes = sum(round(2 * sample_rate * header[0] * n) for header, n in zip(headers, kept, strict=True))
         notes = self._notes(jobs, [channels for _, channels in headers])
         return Plan(jobs, [*skipped, *self._not_audio()], n_bytes, notes)
 

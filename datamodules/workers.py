@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -88,10 +91,9 @@ def _there(
         remaining = iter(jobs)
         pending: dict[Future[Result], Job] = {}
         while True:
-            for job in remaining:
-                pending[pool.submit(function, job)] = job
-                if len(pending) >= 4 * workers:
-                    break
+            with _interrupts_ignored():
+                for job in islice(remaining, 4 * workers - len(pending)):
+                    pending[pool.submit(function, job)] = job
             if not pending:
                 return
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
@@ -105,8 +107,20 @@ def _there(
                 os.environ[name] = value
 
 
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started in here are deaf to Ctrl-C, which reaches all of a terminal: the parent decides."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may change how a signal is handled
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 def _start_worker(initializer: Callable[[], None] | None) -> None:
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if initializer is not None:
         initializer()

@@ -1,0 +1,117 @@
+"""The command: the same corpora as from Python, readable output, one JSON document, one-sentence errors."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datamodules.audio_files import write_wav
+from datamodules.prepare import main
+from datamodules.recordings import RecordingsCorpus
+from datamodules.rendering import RenderedCorpus
+from datamodules.scores import EmbeddedScores, MidiFolder
+from tests.datamodules.made_up import tune, write_midi
+from tests.datamodules.test_recordings import take
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def rendered(tmp_path: Path) -> list[str]:
+    for seed in range(3):
+        write_midi(tmp_path / "midi" / f"tune{seed}.mid", tune(seed, n_notes=8))
+    options = ["--midi", str(tmp_path / "midi"), "--instruments", "flute", "violin", "--seconds", "2"]
+    return ["rendered", *options, "--corpora-dir", str(tmp_path / "corpora"), "--workers", "1"]
+
+
+def test_the_command_and_a_data_module_lead_to_the_same_folder(
+    rendered: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*rendered, "--quiet"]) == 0
+    source = RenderedCorpus(MidiFolder(tmp_path / "midi", seconds=2.0), instruments=["violin", "flute"])
+    assert capsys.readouterr().out.strip() == str(source.folder(tmp_path / "corpora", 16000))
+    write_wav(tmp_path / "in" / "flute" / "a.wav", take(0), 16000)
+    assert (
+        main(["recordings", str(tmp_path / "in"), "--corpora-dir", str(tmp_path / "corpora"), "--quiet"]) == 0
+    )
+    expected = RecordingsCorpus(tmp_path / "in").folder(tmp_path / "corpora", 16000)
+    assert capsys.readouterr().out.strip() == str(expected)
+
+
+def test_the_tiny_corpus_of_the_tests_is_what_the_command_finds(
+    tiny_corpora_dir: Path, tiny_corpus: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["guitar_acoustic", "keyboard_acoustic", "synth_lead_synthetic", "violin"]
+    options = ["--size", "tiny", "--instruments", *names, "--corpora-dir", str(tiny_corpora_dir), "--quiet"]
+    assert main(["rendered", *options]) == 0
+    source = RenderedCorpus(EmbeddedScores("tiny"), instruments=names)
+    assert capsys.readouterr().out.strip() == str(source.folder(tiny_corpora_dir, 16000))
+
+
+def test_inspect_shows_and_prints_one_json_document(
+    rendered: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*rendered, "--quiet"])
+    folder = capsys.readouterr().out.strip()
+    assert main(["inspect", folder, "--format", "json"]) == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert document["folder"] == folder and document["sample_rate"] == 16000
+    assert sum(group["pieces"] for group in document["groups"]) == document["n_items"] == 8
+    assert {group["bank"] for group in document["groups"] if group["split"] != "test"} == {"default"}
+    assert main(["inspect", "--corpora-dir", str(tmp_path / "corpora")]) == 0
+    shown = capsys.readouterr().out
+    assert "violin" in shown and "GPL-2" in shown
+
+
+def test_verify_names_damage_and_discarding_lets_the_next_build_repair_it(
+    rendered: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*rendered, "--quiet"])
+    folder = Path(capsys.readouterr().out.strip())
+    assert main(["verify", str(folder)]) == 0
+    assert "8 of 8 files are intact" in capsys.readouterr().out
+    damaged = next(folder.rglob("*.wav"))
+    damaged.write_bytes(damaged.read_bytes()[:-2] + b"\x7f\x7f")
+    assert main(["verify", str(folder), "--discard"]) == 1
+    assert f"damaged or missing: {damaged}" in capsys.readouterr().out
+    assert main([*rendered, "--quiet"]) == 0
+    assert main(["verify", str(folder)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["rendered", "--instruments", "guitar_acustic"], "did you mean 'guitar_acoustic'?"),
+        (["rendered", "--size", "huge"], "has no size 'huge'"),
+        (["rendered", "--midi", "nowhere"], "nowhere is not a folder"),
+        (["rendered", "--midi", "x", "--size", "tiny"], "give one of the two"),
+        (["rendered", "--nsynth", "nowhere"], "There is no folder nowhere"),
+        (["rendered", "--soundfont", "nowhere.sf2"], "There is no SoundFont nowhere.sf2"),
+        (["recordings", "nowhere"], "nowhere is not a folder"),
+        (["inspect", "nowhere"], "nowhere is not a complete corpus"),
+        (["inspect", "--corpora-dir", "nowhere"], "nowhere holds no complete corpus"),
+    ],
+)
+def test_what_a_user_can_cause_is_one_sentence(
+    arguments: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("error: ") and sentence in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_help_teaches_and_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from datamodules.prepare import parser; text = parser().format_help();"
+        "assert 'recordings ~/takes' in text;"
+        "assert not {'numpy', 'torch', 'lightning', 'music21', 'rich', 'soundfile'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
