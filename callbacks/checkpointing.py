@@ -43,7 +43,7 @@ class BestAndLast(ModelCheckpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Write ``last.ckpt``, from which training resumes. ``best.ckpt`` stays what it is."""
-        if trainer.training and not trainer.fast_dev_run and trainer.global_step > 0:
+        if trainer.training and not getattr(trainer, "fast_dev_run", False) and trainer.global_step > 0:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
 

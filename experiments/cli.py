@@ -123,9 +123,9 @@ class SuiteCLI(LightningCLI):
         Lightning's own version takes the model's parameters from the checkpoint; here the config decides.
         """
         subcommand = self.config.get("subcommand")
-        config = self.config[subcommand] if subcommand else {}
-        if not config.get("ckpt_path"):
+        if subcommand is None or not self.config[subcommand].get("ckpt_path"):
             return
+        config = self.config[subcommand]
         path = checkpoints.find(config.ckpt_path, config.experiment, config.runs_dir)
         checkpoints.require_fit(path, config.model.class_path, config.model.init_args.get("sample_rate"))
         config.ckpt_path = str(path)
@@ -155,6 +155,9 @@ class SuiteCLI(LightningCLI):
 
     def fit(self, **arguments: Any) -> None:
         """Train. Ctrl-C leaves ``last.ckpt`` behind and says how to go on."""
+        if self.model.is_anchor:
+            name = self.request.experiment
+            raise UserError(f"'{name}' is an anchor and has nothing to train: use `test --config {name}`.")
         try:
             self.trainer.fit(**arguments)
         except SystemExit:
@@ -163,10 +166,10 @@ class SuiteCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the best checkpoint (the last one where nothing was validated)."""
-        if not self.config[self.subcommand].test_after_fit or self.trainer.fast_dev_run:
+        if not self.config[self.subcommand].test_after_fit or getattr(self.trainer, "fast_dev_run", False):
             return
         callback = self.trainer.checkpoint_callback
-        path = callback.best_model_path or callback.last_model_path
+        path = getattr(callback, "best_model_path", None) or getattr(callback, "last_model_path", None)
         self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True)
 
     def _command(self, subcommand: str) -> str:

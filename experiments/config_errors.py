@@ -57,9 +57,8 @@ def _parameters_of(path: str) -> Iterator[str]:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError):
         return
-    for base in inspect.getmro(found) if isinstance(found, type) else [found]:
-        function = base.__init__ if isinstance(base, type) else base
-        yield from inspect.signature(function).parameters
+    for base in inspect.getmro(found) if isinstance(found, type) else ():
+        yield from inspect.signature(vars(base).get("__init__", object.__init__)).parameters
 
 
 def _near_class(path: str) -> str:

@@ -1,0 +1,21 @@
+"""Every shipped experiment can be built at every scale (`miniature.py` also trains and tests each one)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments import catalog
+from experiments.cli import SuiteCLI
+
+EXPERIMENTS = [experiment for experiment in catalog.experiments() if experiment.group != "ablations"]
+
+
+@pytest.mark.parametrize("scale", catalog.scales())
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
+def test_it_can_be_built(experiment: catalog.Experiment, scale: str, workplace: Path) -> None:
+    cli = SuiteCLI(["--config", experiment.name, "--scale", scale], run=False)
+    assert cli.model.sample_rate == cli.datamodule.sample_rate
+    assert list(cli.model.instruments) == list(cli.datamodule.instruments)
+    assert not list(workplace.iterdir())
