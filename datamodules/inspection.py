@@ -96,13 +96,20 @@ def print_overview(corpus: Corpus) -> None:
     from rich.table import Table
 
     rate, minutes = corpus.sample_rate, corpus.manifest["minutes"]
-    table = Table(title=f"{corpus.root.name}: {len(corpus.items)} files, {minutes} min, {rate} Hz")
-    for name in ("split", "track", "instrument", "bank"):
-        table.add_column(name)
-    for name in ("pieces", "minutes", "level before (dB)"):
-        table.add_column(name, justify="right")
+    table = Table(
+        title=f"{corpus.root.name}: {len(corpus.items)} files, {minutes} min, {rate} Hz",
+        caption="pieces · minutes",
+    )
+    rows: dict[tuple[str, str, str], dict[str, Group]] = defaultdict(dict)
     for group in overview(corpus):
-        table.add_row(*(str(value) for value in group))
+        rows[group.track, group.instrument, group.bank][group.split] = group
+    for name in ("track", "instrument", "bank"):
+        table.add_column(name, no_wrap=True)
+    for name in SPLITS:
+        table.add_column(name, justify="right")
+    for key, splits in sorted(rows.items(), key=lambda row: (row[0][0], row[0][2], row[0][1])):
+        cells = [splits.get(split) for split in SPLITS]
+        table.add_row(*key, *(f"{g.pieces} · {g.minutes:.1f}" if g else "" for g in cells))
     console = Console()
     console.print(table)
     for sentence in (*corpus.manifest["licences"], *corpus.manifest["notes"]):

@@ -44,6 +44,12 @@ def test_every_instrument_plays_the_scale_in_tune_and_in_time(instrument: str) -
         assert np.abs(audio[onset : onset + RATE // 10]).max() > 2 * np.abs(audio[onset - 10 : onset]).max()
 
 
+@pytest.mark.parametrize("instrument", [name for name in PROGRAMS if name != "string_acoustic"])
+def test_instruments_from_elsewhere_play_the_same_pitches(instrument: str) -> None:
+    audio = SoundFontBank().elsewhere().render(SCALE, instrument, RATE, 5.0)
+    np.testing.assert_allclose(pitches_of(audio), [note.pitch for note in SCALE], atol=0.35)
+
+
 def test_strings_speak_slowly_and_still_play_the_scale() -> None:
     audio = SoundFontBank().render(SCALE, "string_acoustic", RATE, 5.0)
     np.testing.assert_allclose(pitches_of(audio), [note.pitch for note in SCALE], atol=0.5)
