@@ -31,7 +31,8 @@ class Schedule(Callback):
         times = [point[0] for point in points]
         if not points or any(len(point) != 2 for point in points) or times != sorted(times):
             raise ValueError(
-                f"{type(self).__name__}.points must be [progress, value] pairs with rising progress, found {points}."
+                f"points of {type(self).__name__} must be [progress, value] pairs with rising progress, "
+                f"found {points}."
             )
         self.points = points
         self.n_batches = n_batches
@@ -44,7 +45,7 @@ class Schedule(Callback):
     def value_at(self, batch: int, n_batches: int) -> float:
         """The value for the batch with index ``batch`` of a training of ``n_batches``."""
         progress = batch / max(1, n_batches)
-        if progress <= self.points[0][0]:
+        if progress < self.points[0][0]:
             return float(self.points[0][1])
         for (x0, y0), (x1, y1) in zip(self.points, self.points[1:], strict=False):
             if progress < x1:

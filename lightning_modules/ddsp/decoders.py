@@ -114,13 +114,14 @@ class DilatedDecoder(SequenceDecoder):
         past = [None] * len(self.convolutions) if state is None else state
         carried = []
         for norm, convolution, before in zip(self.norms, self.convolutions, past, strict=True):
+            assert isinstance(convolution, nn.Conv1d)
             y, after = self._layer(leaky_relu(norm(x)), convolution, before)
             x = x + y
             carried.append(after)
         return x, carried
 
     @staticmethod
-    def _layer(x: Tensor, convolution: nn.Module, before: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _layer(x: Tensor, convolution: nn.Conv1d, before: Tensor | None) -> tuple[Tensor, Tensor]:
         n_past = (convolution.kernel_size[0] - 1) * convolution.dilation[0]
         x = x.transpose(1, 2)
         before = x.new_zeros(x.shape[0], x.shape[1], n_past) if before is None else before

@@ -1,4 +1,4 @@
-"""DDSP as a module: it learns, transfers any length at any rate, and keeps what it knows in its checkpoint."""
+"""The DDSP module learns, transfers any length at any rate, and keeps what it knows in its checkpoint."""
 
 import math
 from pathlib import Path
