@@ -92,6 +92,7 @@ def corpora_in(folder: Path) -> list[Corpus]:
 
 def print_overview(corpus: Corpus) -> None:
     """Tables for people, on standard output."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -99,6 +100,7 @@ def print_overview(corpus: Corpus) -> None:
     table = Table(
         title=f"{corpus.root.name}: {len(corpus.items)} files, {minutes} min, {rate} Hz",
         caption="pieces · minutes",
+        box=SIMPLE_HEAD,
     )
     rows: dict[tuple[str, str, str], dict[str, Group]] = defaultdict(dict)
     for group in overview(corpus):
@@ -106,7 +108,7 @@ def print_overview(corpus: Corpus) -> None:
     for name in ("track", "instrument", "bank"):
         table.add_column(name, no_wrap=True)
     for name in SPLITS:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for key, splits in sorted(rows.items(), key=lambda row: (row[0][0], row[0][2], row[0][1])):
         cells = [splits.get(split) for split in SPLITS]
         table.add_row(*key, *(f"{g.pieces} · {g.minutes:.1f}" if g else "" for g in cells))
