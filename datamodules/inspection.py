@@ -101,6 +101,7 @@ def print_overview(corpus: Corpus) -> None:
         title=f"{corpus.root.name}: {len(corpus.items)} files, {minutes} min, {rate} Hz",
         caption="pieces · minutes",
         box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     rows: dict[tuple[str, str, str], dict[str, Group]] = defaultdict(dict)
     for group in overview(corpus):
