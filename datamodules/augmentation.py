@@ -226,6 +226,8 @@ class Augmentation:
         self, rng: np.random.Generator, source: np.ndarray, target: np.ndarray, sample_rate: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Augment ``(T,)`` source and target; what would leave [−1, 1] is scaled, both by one factor."""
+        if not (self.shared or self.source):
+            return source, target
         shared = _drawn(self.shared, rng, sample_rate)
         source, target = _drawn(self.source, rng, sample_rate)(shared(source)), shared(target)
         peak = max(1.0, _peak(source), _peak(target))
@@ -237,6 +239,8 @@ class Augmentation:
 
     def of_reference(self, rng: np.random.Generator, reference: np.ndarray, sample_rate: int) -> np.ndarray:
         """Augment a ``(R,)`` reference; what would leave [−1, 1] is scaled."""
+        if not self.reference:
+            return reference
         audio = _drawn(self.reference, rng, sample_rate)(reference)
         return audio / np.float32(max(1.0, _peak(audio)))
 

@@ -40,10 +40,12 @@ class Example(NamedTuple):
 def collate(examples: Sequence[Example]) -> TransferBatch:
     """Join examples of equal lengths to a batch. What one of them lacks, the batch lacks."""
     features = _stacked([example.features for example in examples])
+    source = torch.from_numpy(np.stack([example.source for example in examples]))
+    same = all(example.target is example.source for example in examples)  # resynthesis: one copy is enough
     return TransferBatch(
-        source=torch.from_numpy(np.stack([example.source for example in examples])),
+        source=source,
         reference=torch.from_numpy(np.stack([example.reference for example in examples])),
-        target=_stacked([example.target for example in examples]),
+        target=source if same else _stacked([example.target for example in examples]),
         source_instrument=torch.tensor([example.source_instrument for example in examples]),
         target_instrument=torch.tensor([example.target_instrument for example in examples]),
         piece=[example.piece for example in examples],

@@ -128,7 +128,8 @@ class TransferDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Build the corpus and its features, or find them; Lightning calls it in one process a machine."""
-        self.prepare_features(self._prepared())
+        self._corpus = self._prepared()
+        self.prepare_features(self._corpus)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the corpus; Lightning calls it in every process, after `prepare_data`."""

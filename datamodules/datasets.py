@@ -90,24 +90,29 @@ class TrainingData(Dataset[Example]):
                 break
         return item
 
-    def draw_start(self, rng: np.random.Generator, item: Item, n_samples: int, step: int = 1) -> int:
-        """Draw where a segment of ``item`` starts, a multiple of ``step``, not in silence if it can."""
+    def draw_segment(
+        self, rng: np.random.Generator, item: Item, n_samples: int, step: int = 1
+    ) -> tuple[int, np.ndarray]:
+        """Draw where a segment of ``item`` starts, a multiple of ``step``, not in silence if it can.
+
+        Returns:
+            The start in samples, and ``(n_samples,)`` audio, continued with silence where the item ends.
+        """
         choices = max(0, item.n_samples - n_samples) // step + 1
         for _ in range(_DRAWS):
             start = step * int(rng.integers(choices))
-            if choices == 1 or not is_silent(self.corpus.read(item, start, n_samples)):
+            audio = self.corpus.read(item, start, n_samples)
+            if choices == 1 or not is_silent(audio):
                 break
-        return start
+        return start, padded(audio, n_samples)
 
     def draw_reference(self, rng: np.random.Generator, instrument: str, work: str) -> tuple[np.ndarray, str]:
         """Draw a segment of another work than ``work`` on ``instrument``, and its piece's name."""
         if self.n_reference == 0:
             return np.zeros(0, np.float32), ""
         item = self.draw_item(rng, instrument, other_than=work)
-        start = self.draw_start(rng, item, self.n_reference)
-        audio = self.corpus.read(item, start, self.n_reference)
-        audio = self.selection.augmentation.of_reference(rng, audio, self.sample_rate)
-        return padded(audio, self.n_reference), item.piece
+        _, audio = self.draw_segment(rng, item, self.n_reference)
+        return self.selection.augmentation.of_reference(rng, audio, self.sample_rate), item.piece
 
     def _with_training_items(self, instruments: Sequence[str]) -> list[str]:
         present = [name for name in instruments if name in self.by_instrument]
@@ -139,10 +144,8 @@ class PairedData(TrainingData):
         """See `TrainingData.example`."""
         pairs = self._pairs(self.pieces[int(rng.integers(len(self.pieces)))])
         first, second = pairs[int(rng.integers(len(pairs)))]
-        start = self.draw_start(rng, first, self.n_samples)
-        source, target = (
-            padded(self.corpus.read(item, start, self.n_samples), self.n_samples) for item in (first, second)
-        )
+        start, source = self.draw_segment(rng, first, self.n_samples)
+        target = padded(self.corpus.read(second, start, self.n_samples), self.n_samples)
         source, target = self.selection.augmentation.of_pair(rng, source, target, self.sample_rate)
         reference, reference_piece = self.draw_reference(rng, second.instrument, first.work)
         ids = self.ids[first.instrument], self.ids[second.instrument]
@@ -174,8 +177,7 @@ class UnpairedData(TrainingData):
         """See `TrainingData.example`."""
         first, second = self.pairs[int(rng.integers(len(self.pairs)))]
         item = self.draw_item(rng, first)
-        start = self.draw_start(rng, item, self.n_samples)
-        source = padded(self.corpus.read(item, start, self.n_samples), self.n_samples)
+        _, source = self.draw_segment(rng, item, self.n_samples)
         source = self.selection.augmentation.of_source(rng, source, self.sample_rate)
         reference, reference_piece = self.draw_reference(rng, second, item.work)
         return Example(
@@ -204,9 +206,9 @@ class SelfReferenceData(TrainingData):
     def example(self, rng: np.random.Generator) -> Example:
         """See `TrainingData.example`."""
         item = self.draw_item(rng, self.targets[int(rng.integers(len(self.targets)))])
-        start, elsewhere = (self.draw_start(rng, item, n) for n in (self.n_samples, self.n_reference))
-        target = padded(self.corpus.read(item, start, self.n_samples), self.n_samples)
-        reference = padded(self.corpus.read(item, elsewhere, self.n_reference), self.n_reference)
+        (_, target), (_, reference) = (
+            self.draw_segment(rng, item, n) for n in (self.n_samples, self.n_reference)
+        )
         source, target = self.selection.augmentation.of_pair(rng, target, target, self.sample_rate)
         source, target = self.perturbation.of_pair(rng, source, target, self.sample_rate)
         identity = self.ids[item.instrument]
@@ -233,8 +235,7 @@ class FeatureData(TrainingData):
     def example(self, rng: np.random.Generator) -> Example:
         """See `TrainingData.example`."""
         item = self.draw_item(rng, self.targets[int(rng.integers(len(self.targets)))])
-        start = self.draw_start(rng, item, self.n_samples, self.step_samples)
-        audio = padded(self.corpus.read(item, start, self.n_samples), self.n_samples)
+        start, audio = self.draw_segment(rng, item, self.n_samples, self.step_samples)
         features = self._features(item, start // self.step_samples * self.step_frames)
         if self.selection.augmentation.shared:
             audio, _ = self.selection.augmentation.of_pair(rng, audio, audio, self.sample_rate)
@@ -246,6 +247,8 @@ class FeatureData(TrainingData):
         count = n_frames(self.n_samples, self.sample_rate)
         features = self.cache.read(item, first, count)
         missing = count - features.shape[1]
+        if missing == 0:
+            return features
         # Beyond the end: the last pitch, unvoiced, silent.
         f0_hz = np.pad(features[:1], ((0, 0), (0, missing)), mode="edge")
         confidence = np.pad(features[1:2], ((0, 0), (0, missing)))

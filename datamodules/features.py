@@ -125,8 +125,15 @@ class FeatureCache:
 
     def read(self, item: Item, start: int = 0, count: int | None = None) -> np.ndarray:
         """Frames ``start … start + count`` of ``item``, float32 ``(3, ≤ count)``; fewer at the end."""
-        stop = None if count is None else start + count
-        return np.array(np.load(self.path(item), mmap_mode="r")[:, start:stop])
+        total = n_frames(item.n_samples, self.corpus.sample_rate)
+        count = min(total - start, total if count is None else count)
+        # Three seeks; mapping the file would cost ten times as much.
+        with self.path(item).open("rb") as file:
+            rows = np.empty((3, count), np.float32)
+            for row in range(3):
+                file.seek(_NPY_HEADER_BYTES + rows.itemsize * (row * total + start))
+                rows[row] = np.fromfile(file, np.float32, count)
+        return rows
 
     def build(self, items: Sequence[Item], workers: int | None = None, progress: bool = True) -> None:
         """Compute what is missing, one process a core; a second process that asks waits for the first.

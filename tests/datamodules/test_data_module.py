@@ -169,16 +169,13 @@ def test_an_unknown_instrument_names_the_nearest(make) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "choice",
-    [{"source_instruments": ["violin"], "target_instruments": ["violin"]}, {"instruments": ["violin"]}],
-)
-def test_one_instrument_is_no_transfer(choice: dict, tiny_source: RenderedCorpus) -> None:
-    corpus = tiny_source
-    if "instruments" in choice:
-        corpus, choice = RenderedCorpus(tiny_source.scores, instruments=choice["instruments"]), {}
+def test_one_instrument_is_no_transfer(tiny_source: RenderedCorpus) -> None:
+    alone = RenderedCorpus(tiny_source.scores, instruments=["violin"])
+    violin = ["violin"]
     with pytest.raises(CorpusError, match=r"one instrument only \(violin\)"):
-        PairedDataModule(corpus, **choice)
+        PairedDataModule(alone)
+    with pytest.raises(CorpusError, match=r"one instrument only \(violin\)"):
+        PairedDataModule(tiny_source, source_instruments=violin, target_instruments=violin)
 
 
 def test_a_corpus_is_asked_for_before_it_is_there(tiny_source: RenderedCorpus) -> None:
