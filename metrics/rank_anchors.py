@@ -1,4 +1,4 @@
-"""Is the joint score to be trusted? ``python -m metrics.rank_anchors CORPUS`` ranks the anchors with every metric.
+"""Is the joint score to be trusted? ``python -m metrics.rank_anchors CORPUS`` ranks anchors by every metric.
 
 Every pair of instruments, piece and clip of the test split is one question; seven anchors answer it, and it
 is known which answers are better (`KNOWN_ORDER`). A metric fails a question when it does not rank a better
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from datamodules.corpus import Corpus, CorpusError, Item
+from datamodules.corpus import DEFAULT_BANK, Corpus, CorpusError
 from datamodules.workers import run_jobs
 from metrics.catalogue import DESCRIPTIONS
 from metrics.example import Example
@@ -25,6 +25,7 @@ from metrics.measure import SIGNAL_METRICS, Setting, measure
 from metrics.oracle import with_phase_of
 
 TRUE_ANSWERS = ("oracle_phase", "target_plus_noise")
+OTHER_BANK = "elsewhere"
 LESSER_ANSWER = "other_recording"
 NO_ANSWERS = ("copy", "wrong_notes", "copy_reference", "silence")
 KNOWN_ORDER = tuple((better, worse) for better in (*TRUE_ANSWERS, LESSER_ANSWER) for worse in NO_ANSWERS)
@@ -84,27 +85,29 @@ class Failures(NamedTuple):
     """The largest of them."""
 
 
-def questions(corpus: Corpus, clip_s: float, clips_per_piece: int) -> Iterator[Question]:
-    """Every ordered pair of instruments, piece of the test split and clip; unrelated notes are other pieces'."""
+def questions(corpus: Corpus, clip_s: float, clips_per_piece: int, limit: int) -> Iterator[Question]:
+    """Ordered pairs of instruments × pieces of the test split × clips, at most ``limit``, evenly chosen.
+
+    Unrelated notes are those of two other pieces of the same track.
+    """
     clips = _Clips(corpus, clip_s, clips_per_piece)
-    for track, piece, number in clips.places:
-        others = [p for t, p, n in clips.places if t == track and p != piece and n == number]
-        for source in corpus.instruments:
-            for target in corpus.instruments:
-                other_recording = clips.get("elsewhere", target, piece, number)
-                if source == target or other_recording is None or len(others) < 2:
-                    continue
-                yield Question(
-                    name=f"{source}->{target} {piece} {number}",
-                    sample_rate=corpus.sample_rate,
-                    is_monophonic=track == "monophonic",
-                    target_instrument=target,
-                    source=clips.require(source, piece, number),
-                    target=clips.require(target, piece, number),
-                    reference=clips.require(target, others[0], number),
-                    wrong_notes=clips.require(target, others[1], number),
-                    other_recording=other_recording,
-                )
+    pairs = [(a, b) for a in corpus.instruments for b in corpus.instruments if a != b]
+    asked = [
+        (*place, *pair) for place in clips.places() for pair in pairs if clips.has_other(place[1], pair[1])
+    ]
+    for track, piece, number, source, target in asked[:: max(1, -(-len(asked) // limit))]:
+        unrelated = clips.other_pieces(track, piece)
+        yield Question(
+            name=f"{source}->{target} {piece} {number}",
+            sample_rate=corpus.sample_rate,
+            is_monophonic=track == "monophonic",
+            target_instrument=target,
+            source=clips.read(DEFAULT_BANK, source, piece, number),
+            target=clips.read(DEFAULT_BANK, target, piece, number),
+            reference=clips.read(DEFAULT_BANK, target, unrelated[0], number),
+            wrong_notes=clips.read(DEFAULT_BANK, target, unrelated[1], number),
+            other_recording=clips.read(OTHER_BANK, target, piece, number),
+        )
 
 
 class _Clips:
@@ -116,27 +119,33 @@ class _Clips:
         self._per_piece = clips_per_piece
         items = corpus.select(split="test", bank=None)
         self._items = {(item.bank, item.instrument, item.piece): item for item in items}
-        complete = self._pieces_on_every_instrument(items)
-        self.places = [(track, piece, n) for track, piece in complete for n in range(clips_per_piece)]
+        played = sorted({(item.track, item.piece) for item in items})
+        self._pieces = [
+            (track, piece)
+            for track, piece in played
+            if all((DEFAULT_BANK, name, piece) in self._items for name in corpus.instruments)
+        ]
 
-    def get(self, bank: str, instrument: str, piece: str, number: int) -> np.ndarray | None:
-        item = self._items.get((bank, instrument, piece))
-        if item is None:
-            return None
+    def places(self) -> list[tuple[str, str, int]]:
+        """Track, piece and number of every clip that every instrument plays and that has unrelated ones."""
+        return [
+            (track, piece, number)
+            for track, piece in self._pieces
+            if len(self.other_pieces(track, piece)) >= 2
+            for number in range(self._per_piece)
+        ]
+
+    def other_pieces(self, track: str, piece: str) -> list[str]:
+        return [p for t, p in self._pieces if t == track and p != piece]
+
+    def has_other(self, piece: str, instrument: str) -> bool:
+        return (OTHER_BANK, instrument, piece) in self._items
+
+    def read(self, bank: str, instrument: str, piece: str, number: int) -> np.ndarray:
+        item = self._items[bank, instrument, piece]
         spare = max(0, item.n_samples - self._length)
-        start = round(spare * (number + 0.5) / self._per_piece)
-        audio = self._corpus.read(item, start, self._length)
+        audio = self._corpus.read(item, round(spare * (number + 0.5) / self._per_piece), self._length)
         return np.pad(audio, (0, self._length - len(audio)))
-
-    def require(self, instrument: str, piece: str, number: int) -> np.ndarray:
-        clip = self.get("default", instrument, piece, number)
-        assert clip is not None, "places holds only pieces that every instrument plays"
-        return clip
-
-    def _pieces_on_every_instrument(self, items: Iterable[Item]) -> list[tuple[str, str]]:
-        found = sorted({(item.track, item.piece) for item in items})
-        wanted = self._corpus.instruments
-        return [(t, p) for t, p in found if all(("default", i, p) in self._items for i in wanted)]
 
 
 def measure_anchors(question: Question, setting: Setting) -> dict[str, dict[str, float]]:
@@ -172,8 +181,8 @@ def as_markdown(failures: Sequence[Failures], n_questions: int) -> str:
     """The table of docs/metrics.md: percent of the questions each metric fails."""
     worse_names = " | ".join(name.replace("_", " ") for name in NO_ANSWERS)
     lines = [
-        f"Failures in % of {n_questions} questions: true answers (the worse of oracle phase and target + noise)",
-        "/ other recording not ranked above ...",
+        f"Share of {n_questions} questions in which a better anchor is not ranked above the worse one, in %:",
+        "true answers (the worse of oracle phase and target + noise) / other recording.",
         "",
         f"| metric | {worse_names} | worst |",
         f"|---|{'---|' * (len(NO_ANSWERS) + 1)}",
@@ -207,13 +216,12 @@ def _run(options: argparse.Namespace) -> int:
     from metrics.timbre_training import prepare_timbre_space
 
     corpus = Corpus.open(options.corpus)
-    asked = list(questions(corpus, options.clip_seconds, options.clips))
+    asked = list(questions(corpus, options.clip_seconds, options.clips, options.limit))
     if not asked:
         raise CorpusError(
             f"{corpus.root} cannot rank anchors: its test split has no pieces on a second bank 'elsewhere'. "
             "Prepare a corpus from scores, with at least three test pieces a track."
         )
-    asked = asked[:: -(-len(asked) // options.limit)]
     setting = Setting(
         corpus.sample_rate, prepare_timbre_space(corpus.root), corpus.root / "evaluation" / "analyses"
     )

@@ -31,6 +31,7 @@ class Interval(NamedTuple):
 class TestRow(NamedTuple):
     """The values of one example."""
 
+    __test__ = False  # not a test case, whatever pytest thinks of its name
     track: str
     pair: str
     """``source_instrument->target_instrument``."""
@@ -51,7 +52,7 @@ class TestRow(NamedTuple):
 class TestTable:
     """Per-example values of a test, and metrics that only a set has (KAD, Fréchet distance)."""
 
-    __test__ = False  # not a test case, whatever pytest thinks of its name
+    __test__ = False
 
     rows: tuple[TestRow, ...]
     set_metrics: dict[str, float] = field(default_factory=dict)
