@@ -44,7 +44,7 @@ def timbre_score(distances: TimbreDistances) -> float:
     """``s² / (s² + t²) · exp(−(t / c)²)``: how far it left the source, times how near it came to the target.
 
     ``s``, ``t``, ``c``: distance to the source, to the target, and of a copy to the target. Range [0, 1],
-    higher is better: exactly 0 for a copy (s = 0), 1 for the target (t = 0), about .18 for a third
+    higher is better: 0 for a copy (s = 0), 1 for the target (t = 0), about .18 for a third
     instrument (s = t = c). Unlike ``1 − t / c`` it still tells outputs apart that are no nearer to the
     target than a copy, as the same instrument of another maker can be, and it hardly rewards noise on a
     copy, which moves away from both. NaN where source and target sound alike (c = 0): nothing to transfer.
