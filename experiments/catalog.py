@@ -15,6 +15,8 @@ CONFIGS = Path(__file__).parent / "configs"
 BASE = CONFIGS / "base.yaml"
 SCALE_FOLDER = "scale"
 DEFAULT_SCALE = "demo"
+OVER = "# over:"
+"""Begins the comment line in which a config names the experiment that it is a difference over."""
 
 
 class Experiment(NamedTuple):
@@ -89,8 +91,8 @@ def read_request(arguments: list[str]) -> Request:
     """Resolve the ``--config`` and ``--scale`` of a command line.
 
     The layers are, each over the one before: ``base.yaml``, ``scale/<scale>.yaml``, every ``--config`` in
-    order, and ``scale/<scale>/<name>.yaml`` where a config has sizes of its own at this scale. Options
-    on the command line always win, wherever they stand.
+    order, after the experiment that its ``# over: NAME`` line names, and ``scale/<scale>/<name>.yaml``
+    where a config has sizes of its own at this scale. Options on the command line always win.
     """
     configs, options = _take(arguments, ("--config", "-c"))
     chosen, options = _take(options, ("--scale",))
@@ -102,6 +104,7 @@ def read_request(arguments: list[str]) -> Request:
 
 def layer(files: list[Path], scale: str) -> list[Path]:
     """Every file that ``files`` at ``scale`` stand for, in the order of application."""
+    files = list(dict.fromkeys(part for file in files for part in with_bases(file)))
     own_sizes = [CONFIGS / SCALE_FOLDER / scale / file.name for file in files]
     return [
         BASE,
@@ -109,6 +112,13 @@ def layer(files: list[Path], scale: str) -> list[Path]:
         *files,
         *(own for own in own_sizes if own.is_file()),
     ]
+
+
+def with_bases(path: Path) -> list[Path]:
+    """The experiments that a config says it is a difference over, then the config itself."""
+    with path.open(encoding="utf-8") as file:
+        names = [line.removeprefix(OVER).strip() for line in file if line.startswith(OVER)]
+    return [part for name in names for part in with_bases(find(name))] + [path]
 
 
 def _known_scale(name: str) -> str:

@@ -42,6 +42,21 @@ def test_an_experiment_may_have_its_own_sizes_at_a_scale(
     assert [experiment.name for experiment in catalog.experiments()] == ["large"]
 
 
+def test_an_experiment_may_be_a_difference_over_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "CONFIGS", tmp_path)
+    (tmp_path / "scale").mkdir()
+    (tmp_path / "scale" / "demo.yaml").touch()
+    (tmp_path / "first.yaml").write_text("# The first.\n")
+    (tmp_path / "second.yaml").write_text("# The second.\n# over: first\n")
+    (tmp_path / "third.yaml").write_text("# The third.\n# over: second\n")
+    for arguments in (["--config", "third"], ["--config", "first", "--config", "third"]):
+        names = [path.stem for path in catalog.read_request(arguments).layers[2:]]
+        assert names == ["first", "second", "third"]
+    assert catalog.read_request(["--config", "third"]).experiment == "third"
+
+
 def test_layered_configs_name_the_experiment_together(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("trainer: {}\n")
