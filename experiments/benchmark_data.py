@@ -167,7 +167,7 @@ def write_large_corpus(root: Path, n_items: int, n_samples: int) -> None:
 
 
 def start_on(root: Path) -> tuple[float, float]:
-    """Seconds to the first batch on the corpus in ``root`` besides imports, and the MiB that stay resident."""
+    """Seconds to the first batch on the corpus in ``root`` besides imports, and MiB that stay resident."""
     from datamodules.building import CorpusSource, is_intact
     from datamodules.corpus import Corpus, CorpusError
     from datamodules.data_module import OneShotDataModule

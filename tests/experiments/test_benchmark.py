@@ -1,0 +1,63 @@
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from datamodules.corpus import Corpus
+from experiments import benchmark, benchmark_data, benchmark_models
+
+DDSP_PARAMETERS = 1_022_078
+"""Of the network with two layers a stack (tone-transfer document)."""
+
+
+def test_models_prints_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "models",
+        "--experiment",
+        "ddsp",
+        "--scale",
+        "paper",
+        "--real-time-factor",
+        "--format",
+        "json",
+    ]
+    assert benchmark.main(arguments) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert (row["experiment"], row["scale"], row["network"]) == ("ddsp", "paper", "DDSPNetwork")
+    assert row["parameters"] == DDSP_PARAMETERS
+    assert row["real_time_factor"] > 0
+
+
+def test_anchors_have_no_network() -> None:
+    assert benchmark_models.measure_model("copy", "demo", with_speed=False) is None
+
+
+def test_parameters_are_those_that_train() -> None:
+    layer = torch.nn.Linear(3, 2)
+    layer.bias.requires_grad_(False)
+    assert benchmark_models.count_parameters(layer) == 6
+
+
+def test_the_page_says_command_and_machine_and_has_every_row() -> None:
+    rows = [{"what": "loading", "value": 51.25, "unit": "batches/s"}, {"what": "items", "value": 100000}]
+    page = benchmark.to_markdown("data", rows, ["data", "--write"])
+    assert "python -m experiments.benchmark data --write" in page and "torch 2." in page
+    assert "| loading | 51.2 | batches/s |" in page and "| items | 100,000 |  |" in page
+
+
+def test_a_large_corpus_starts_without_reading_audio(tmp_path: Path) -> None:
+    benchmark_data.write_large_corpus(tmp_path, n_items=80, n_samples=16000 * 3600)
+    corpus = Corpus.open(tmp_path)
+    assert len(corpus.items) == 80 and {item.split for item in corpus.items} == {"train", "val", "test"}
+    assert sum(path.stat().st_blocks for path in tmp_path.rglob("*.wav")) == 0
+    seconds, _ = benchmark_data.start_on(tmp_path)
+    assert seconds > 0
+
+
+def test_every_benchmark_says_what_it_measures() -> None:
+    parser = benchmark._parser()
+    for name in benchmark.BENCHMARKS:
+        options = parser.parse_args([name])
+        assert isinstance(options, argparse.Namespace) and options.format == "table"
