@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -93,6 +94,8 @@ def load_module(path: Path, trusted: Sequence[str] = TRUSTED) -> TimbreTransferM
     if not issubclass(cls, TimbreTransferModule):
         raise UserError(f"{path} holds a {params['_class_path']}, which is no timbre transfer.")
     try:
+        # The parameters that matter are in the checkpoint; nothing is saved from this instance.
+        warnings.filterwarnings("ignore", message="Attribute '.*' is an instance of `nn.Module`")
         return cls.load_from_checkpoint(path, map_location="cpu", weights_only=True, strict=True).eval()
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(

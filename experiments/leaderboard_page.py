@@ -71,7 +71,7 @@ def _tables(found: Sequence[Line]) -> Iterator[str]:
     for (track, pair), members in groupby(found, key=lambda line: (line.track, line.pair)):
         group = list(members)
         columns = [column for column in COLUMNS if any(column.metric in line.metrics for line in group)]
-        title = "All tracks and pairs" if track == "all" else f"{track} · {pair}"
+        title = "All tracks and pairs" if track == "all" else f"{track} · {pair.replace('->', ' → ')}"
         rows = "\n".join(_row(line, columns, group) for line in group)
         yield (
             f"<details {'open' if track == 'all' else ''}><summary>{escape(title)}</summary>"

@@ -97,6 +97,8 @@ def find_jobs(source: Path, output: Path) -> list[Job]:
     if source.is_file():
         into_folder = output.is_dir() or not output.suffix
         jobs = [Job(source, output / f"{source.stem}.wav" if into_folder else output)]
+    elif output.suffix or output.is_file():
+        raise UserError(f"The input {source} is a folder, so the output must be one too, not {output}.")
     else:
         files = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
         # The suffix stays in the name where two files would otherwise become one.

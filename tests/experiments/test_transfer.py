@@ -119,6 +119,7 @@ def test_mistakes_end_in_one_sentence(trained: Trained, tmp_path: Path) -> None:
     mistakes = [
         ((tmp_path / "missing.wav", tmp_path / "out.wav"), "does not exist"),
         ((tmp_path / "nothing", tmp_path / "out"), "no audio file"),
+        ((tmp_path, tmp_path / "out.wav"), "must be one too"),
         ((source, source), "would replace its source"),
         ((source, tmp_path / "out.mp3"), "no .wav file"),
         ((tmp_path / "cut.wav", tmp_path / "out.wav"), "truncated"),
