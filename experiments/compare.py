@@ -10,10 +10,13 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from experiments import leaderboard
 from experiments.errors import UserError, run_command
 from experiments.mlflow_store import Unreachable, default_tracking_uri
+
+if TYPE_CHECKING:
+    from experiments import leaderboard
 
 DEFAULT_PAGE = Path("leaderboard.html")
 
@@ -21,6 +24,8 @@ DEFAULT_PAGE = Path("leaderboard.html")
 def main(arguments: list[str] | None = None) -> int:
     """Print or write the leaderboard."""
     options = _parser().parse_args(arguments)
+    from experiments import leaderboard
+
     with tempfile.TemporaryDirectory() as folder:
         try:
             runs = leaderboard.tested_runs(options.uri, _tags(options.tag), options.all, Path(folder))
@@ -54,6 +59,8 @@ def _tags(pairs: list[str]) -> dict[str, str]:
 def _document(options: argparse.Namespace, found: list[leaderboard.Line], folder: Path) -> str:
     """The text to deliver; the table goes to the terminal by itself."""
     if options.format == "json":
+        from experiments import leaderboard
+
         return leaderboard.to_json(found)
     if not found:
         print(
