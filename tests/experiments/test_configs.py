@@ -9,11 +9,9 @@ import pytest
 from experiments import catalog
 from experiments.cli import SuiteCLI
 
-EXPERIMENTS = [experiment for experiment in catalog.experiments() if experiment.group != "ablations"]
-
 
 @pytest.mark.parametrize("scale", catalog.scales())
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
+@pytest.mark.parametrize("experiment", catalog.experiments(), ids=lambda experiment: experiment.name)
 def test_it_can_be_built(experiment: catalog.Experiment, scale: str, workplace: Path) -> None:
     cli = SuiteCLI(["--config", experiment.name, "--scale", scale], run=False)
     assert cli.model.sample_rate == cli.datamodule.sample_rate
