@@ -103,15 +103,15 @@ def read_request(arguments: list[str]) -> Request:
 
 
 def layer(files: list[Path], scale: str) -> list[Path]:
-    """Every file that ``files`` at ``scale`` stand for, in the order of application."""
-    files = list(dict.fromkeys(part for file in files for part in with_bases(file)))
-    own_sizes = [CONFIGS / SCALE_FOLDER / scale / file.name for file in files]
-    return [
-        BASE,
-        CONFIGS / SCALE_FOLDER / f"{scale}.yaml",
-        *files,
-        *(own for own in own_sizes if own.is_file()),
-    ]
+    """Every file that ``files`` at ``scale`` stand for, in the order of application.
+
+    A file's own sizes at the scale come directly after it, so that what is layered over it can change them.
+    """
+    of_scale = CONFIGS / SCALE_FOLDER / scale
+    layers = [BASE, of_scale.with_suffix(".yaml")]
+    for part in dict.fromkeys(part for file in files for part in with_bases(file)):
+        layers += [path for path in (part, of_scale / part.name) if path.is_file()]
+    return layers
 
 
 def with_bases(path: Path) -> list[Path]:

@@ -57,6 +57,16 @@ def test_an_experiment_may_be_a_difference_over_another(
     assert catalog.read_request(["--config", "third"]).experiment == "third"
 
 
+def test_a_difference_comes_over_its_foundation_and_the_sizes_of_that(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("# My change.\n# over: ddsp\ntrainer: {}\n")
+    request = catalog.read_request(["--config", str(mine), "--scale", "demo"])
+    assert request.experiment == "mine"
+    names = [path.relative_to(catalog.CONFIGS).as_posix() for path in request.layers[:-1]]
+    assert names == ["base.yaml", "scale/demo.yaml", "ddsp.yaml", "scale/demo/ddsp.yaml"]
+    assert request.layers[-1] == mine
+
+
 def test_layered_configs_name_the_experiment_together(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("trainer: {}\n")
