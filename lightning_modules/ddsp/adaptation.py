@@ -26,8 +26,9 @@ class Adaptation:
 
     Args:
         octave_shift: bring a source that lies outside the instrument's range into it, by whole octaves.
-        loudness_mapping: 0 keeps the source's loudness, 1 gives its notes the distribution that the
-            instrument's notes have; values between mix the two, in dB.
+        loudness_tolerance_db: how far each quantile of the source's loudness may be from the instrument's
+            before it is moved. 0 gives every source the instrument's distribution, and so takes its
+            dynamics away (a soft piece gets as loud as all others); infinity leaves every source as it is.
         voiced_confidence: confidence from which the tracker's pitch is believed, in [0, 1].
         note_range_db: frames further below the loudest (95th percentile) are no note.
         pitch_shift_semitones: by hand, added at the end; fractions are allowed.
@@ -35,7 +36,7 @@ class Adaptation:
     """
 
     octave_shift: bool = True
-    loudness_mapping: float = 1.0
+    loudness_tolerance_db: float = 6.0
     voiced_confidence: float = 0.5
     note_range_db: float = 40.0
     pitch_shift_semitones: float = 0.0
@@ -199,39 +200,58 @@ def octaves_into_range(midi: Tensor, notes: Tensor, statistics: TargetStatistics
     return torch.where(stays, torch.zeros_like(octaves), octaves).unsqueeze(-1)
 
 
-def map_loudness(loudness_db: Tensor, notes: Tensor, statistics: TargetStatistics) -> Tensor:
-    """Give the loudness of the notes the distribution it has in the target; silence stays silence.
+def map_loudness(
+    loudness_db: Tensor, notes: Tensor, statistics: TargetStatistics, tolerance_db: float = 0.0
+) -> Tensor:
+    """Bring the distribution of the notes' loudness to the target's, or near it; silence stays silence.
 
-    One monotone curve for each example, through the quantiles of both: what is quieter than the quietest
-    notes goes straight down to −80 dB, which stays −80 dB.
+    One monotone curve for each example, from its quantiles to the target's: what is quieter than the
+    quietest notes goes straight down to −80 dB, which stays −80 dB.
 
     Args:
         loudness_db: ``(B, N)``.
         notes: ``(B, N)`` bool.
         statistics: of the target.
+        tolerance_db: quantiles that are no further from the target's stay where they are, others come
+            as near as this.
 
     Returns:
         ``(B, N)`` dB.
     """
     shares = QUANTILES.to(loudness_db)
     target = statistics.loudness_quantiles(shares)
-    mapped = [_through_quantiles(x, x[on], shares, target) for x, on in zip(loudness_db, notes, strict=True)]
+    mapped = [
+        _follow(_quantile_curve(x[on], shares, target, tolerance_db), x)
+        for x, on in zip(loudness_db, notes, strict=True)
+    ]
     return torch.stack(mapped)
 
 
-def _through_quantiles(loudness: Tensor, of_notes: Tensor, shares: Tensor, target: Tensor) -> Tensor:
+class Curve(NamedTuple):
+    """A monotone function, by its corners."""
+
+    x: Tensor
+    y: Tensor
+
+
+def _quantile_curve(of_notes: Tensor, shares: Tensor, target: Tensor, tolerance_db: float) -> Curve:
+    floor, above = target.new_tensor([FLOOR_DB]), target.new_tensor([40.0])
     if not len(of_notes):
-        return loudness
-    floor = loudness.new_tensor([FLOOR_DB])
+        return Curve(torch.cat([floor, above]), torch.cat([floor, above]))
     # Equal quantiles (one constant loudness) are pulled apart around their middle: it goes to the middle.
     apart = 1e-3 * (torch.arange(len(shares), device=shares.device) - len(shares) // 2)
     source = torch.quantile(of_notes, shares) + apart
+    nearest = source.clamp(min=target - tolerance_db, max=target + tolerance_db).clamp(min=FLOOR_DB)
     # Behind the loudest note the curve goes on with slope 1.
-    x = torch.cat([floor, source, source[-1:] + 40.0])
-    y = torch.cat([floor, target.clamp(min=FLOOR_DB), target[-1:] + 40.0])
-    right = torch.searchsorted(x, loudness.contiguous()).clamp(1, len(x) - 1)
-    share = ((loudness - x[right - 1]) / (x[right] - x[right - 1])).clamp(0.0, 1.0)
-    return torch.lerp(y[right - 1], y[right], share)
+    return Curve(
+        torch.cat([floor, source, source[-1:] + above]), torch.cat([floor, nearest, nearest[-1:] + above])
+    )
+
+
+def _follow(curve: Curve, values: Tensor) -> Tensor:
+    right = torch.searchsorted(curve.x, values.contiguous()).clamp(1, len(curve.x) - 1)
+    share = ((values - curve.x[right - 1]) / (curve.x[right] - curve.x[right - 1])).clamp(0.0, 1.0)
+    return torch.lerp(curve.y[right - 1], curve.y[right], share)
 
 
 def silence_gate(loudness_db: Tensor, ramp_ms: float = 20.0) -> Tensor:
@@ -256,8 +276,7 @@ def adapt(features: Features, statistics: TargetStatistics, settings: Adaptation
     if not statistics.is_empty:
         if settings.octave_shift:
             midi = midi + 12.0 * octaves_into_range(midi, notes, statistics)
-        mapped = map_loudness(loudness, notes, statistics)
-        loudness = torch.lerp(loudness, mapped, settings.loudness_mapping)
+        loudness = map_loudness(loudness, notes, statistics, settings.loudness_tolerance_db)
     gate = silence_gate(features.loudness_db)
     loudness = (loudness + settings.loudness_shift_db * gate).clamp(min=FLOOR_DB)
     return Conditioning(midi_to_hz(midi + settings.pitch_shift_semitones), loudness, gate)

@@ -113,6 +113,15 @@ def test_mapping_is_monotone_and_leaves_silence_silent():
     assert mapped[0].item() == pytest.approx(-80.0, abs=0.01)
 
 
+def test_within_the_tolerance_the_dynamics_stay():
+    notes = torch.ones(1, 400, dtype=torch.bool)
+    soft = torch.linspace(-42, -18, 400)[None]  # 2 to 8 dB below the target's −40 … −10
+    torch.testing.assert_close(map_loudness(soft, notes, statistics_of(), 9.0), soft, atol=0.3, rtol=0)
+    softer = soft - 30.0
+    mapped = map_loudness(softer, notes, statistics_of(), 9.0)[0]
+    assert mapped.quantile(0.5).item() == pytest.approx(-25.0 - 9.0, abs=0.5)
+
+
 def test_one_constant_loudness_is_mapped_to_the_middle():
     mapped = map_loudness(torch.full((1, 50), -60.0), torch.ones(1, 50, dtype=torch.bool), statistics_of())
     assert mapped.mean().item() == pytest.approx(-25.0, abs=0.5)
@@ -137,7 +146,7 @@ def test_the_gate_is_shut_in_silence_and_open_in_sound():
 
 
 def test_shifts_by_hand_come_last():
-    settings = Adaptation(loudness_mapping=0.0, pitch_shift_semitones=-3.0, loudness_shift_db=6.0)
+    settings = Adaptation(loudness_tolerance_db=30.0, pitch_shift_semitones=-3.0, loudness_shift_db=6.0)
     fitted = adapt(features_of(65.0, -20.0), statistics_of(torch.linspace(55, 79, 2000)), settings)
     assert hz_to_midi(fitted.f0_hz).mean().item() == pytest.approx(62.0, abs=1e-3)
     assert fitted.loudness_db.mean().item() == pytest.approx(-14.0, abs=1e-3)
