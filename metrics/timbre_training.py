@@ -79,7 +79,8 @@ def train_timbre_space(
     if len(instruments) < 2:
         return None
     log.info("Training the timbre space of this corpus, once: %d clips, %d steps.", len(clips), n_steps)
-    with torch.random.fork_rng(devices=[]):
+    # A test runs in inference mode, and this is often called by the first test of a corpus.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(seed)
         triplets = Triplets(clips, sample_rate, np.random.default_rng(seed))
         network = TimbreNetwork()
