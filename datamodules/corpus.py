@@ -134,16 +134,10 @@ def read_pcm(path: Path, start: int = 0, n_samples: int = -1) -> np.ndarray:
 def read_index(path: Path) -> Iterable[Item]:
     """Read ``index.csv``."""
     with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            yield Item(
-                row["split"],
-                row["track"],
-                row["piece"],
-                row["instrument"],
-                row["bank"],
-                int(row["n_samples"]),
-                float(row["loudness_db"]),
-            )
+        rows = csv.reader(file)
+        next(rows)  # the names of the columns: Item's fields
+        for split, track, piece, instrument, bank, n_samples, loudness_db in rows:
+            yield Item(split, track, piece, instrument, bank, int(n_samples), float(loudness_db))
 
 
 def write_index(path: Path, items: Sequence[Item]) -> None:
