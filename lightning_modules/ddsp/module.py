@@ -14,17 +14,11 @@ from datamodules.batch import Features, TransferBatch
 from datamodules.corpus import CorpusError
 from datamodules.features import loudness_db
 from datamodules.pitch import PestoTracker, PitchTracker
-from lightning_modules.ddsp.adaptation import (
-    Adaptation,
-    Conditioning,
-    TargetStatistics,
-    adapt,
-    detect_notes,
-    repair_pitch,
-    silence_gate,
-)
+from lightning_modules.ddsp.adaptation import Adaptation, Conditioning, adapt, detect_notes, silence_gate
 from lightning_modules.ddsp.losses import LossWeights, SpectralLoss, weighted_sum
 from lightning_modules.ddsp.network import DDSPNetwork
+from lightning_modules.ddsp.pitch_repair import repair_pitch
+from lightning_modules.ddsp.statistics import TargetStatistics
 from lightning_modules.ddsp.synthesizers import Synthesizer, on_hop_grid
 from lightning_modules.transfer_module import TimbreTransferModule
 

@@ -16,10 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from datamodules.features import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.decoders import SequenceDecoder
-
-FLOOR_DB = -80.0
-"""Loudness of silence (`datamodules.features`)."""
 
 
 class RawControls(NamedTuple):
@@ -50,7 +48,7 @@ def scale_f0(f0_hz: Tensor) -> Tensor:
 
 def scale_loudness(loudness_db: Tensor) -> Tensor:
     """dB / 80 + 1, so that −80 dB (silence) is 0 and 0 dB is 1."""
-    return loudness_db / -FLOOR_DB + 1.0
+    return loudness_db / -LOUDNESS_FLOOR_DB + 1.0
 
 
 class DDSPNetwork(nn.Module):

@@ -6,16 +6,14 @@ import torch
 from datamodules.batch import Features
 from lightning_modules.ddsp.adaptation import (
     Adaptation,
-    TargetStatistics,
     adapt,
     detect_notes,
-    hz_to_midi,
     map_loudness,
-    midi_to_hz,
     octaves_into_range,
-    repair_pitch,
     silence_gate,
 )
+from lightning_modules.ddsp.pitch_repair import hz_to_midi, midi_to_hz, repair_pitch
+from lightning_modules.ddsp.statistics import TargetStatistics
 
 
 def features_of(midi=60.0, loudness_db=-20.0, confidence=0.9, n_frames=400):

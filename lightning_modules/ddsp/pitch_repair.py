@@ -1,0 +1,52 @@
+"""The pitch of a source as a tracker hears it → the pitch that was played."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from datamodules.batch import FRAME_RATE_HZ
+
+
+def hz_to_midi(f0_hz: Tensor) -> Tensor:
+    """MIDI note numbers; 440 Hz is 69."""
+    return 69.0 + 12.0 * torch.log2(f0_hz.clamp(min=1.0) / 440.0)
+
+
+def midi_to_hz(midi: Tensor) -> Tensor:
+    """Hz of (fractional) MIDI note numbers."""
+    return 440.0 * torch.exp2((midi - 69.0) / 12.0)
+
+
+def repair_pitch(
+    f0_hz: Tensor, confidence: Tensor, voiced_confidence: float = 0.5, median_ms: float = 60.0
+) -> Tensor:
+    """Pitch without the tracker's slips and guesses.
+
+    A running median removes slips (of an octave, as a rule) that are shorter than half its length and
+    moves no step between notes. Where the tracker is not confident the last confident pitch is held, and
+    before the first one, the first.
+
+    Args:
+        f0_hz: ``(B, N)``.
+        confidence: ``(B, N)`` in [0, 1].
+        voiced_confidence: what is below it is a guess.
+        median_ms: length of the median.
+
+    Returns:
+        ``(B, N)`` Hz.
+    """
+    held = _hold_where(hz_to_midi(f0_hz), confidence >= voiced_confidence)
+    return midi_to_hz(_running_median(held, half=round(median_ms / 2000 * FRAME_RATE_HZ)))
+
+
+def _hold_where(values: Tensor, valid: Tensor) -> Tensor:
+    frames = torch.arange(values.shape[-1], device=values.device).expand_as(values)
+    last_valid = torch.where(valid, frames, -1).cummax(dim=-1).values
+    first_valid = torch.where(valid.any(-1), valid.int().argmax(-1), 0).unsqueeze(-1)
+    return values.gather(-1, torch.where(last_valid >= 0, last_valid, first_valid))
+
+
+def _running_median(values: Tensor, half: int) -> Tensor:
+    padded = torch.nn.functional.pad(values.unsqueeze(1), (half, half), mode="replicate").squeeze(1)
+    return padded.unfold(-1, 2 * half + 1, 1).median(dim=-1).values
