@@ -1,17 +1,12 @@
 """Timbre group, over a whole set: distances of two distributions of embeddings.
 
-The functions take ``preds`` ``(P, D)`` and ``target`` ``(Q, D)``, one embedding a row, and give a float; the
-classes only collect rows. A set has one value, so there is none per example.
+The functions take ``preds`` ``(P, D)`` and ``target`` ``(Q, D)``, one embedding a row, and give a float. A
+set has one value, so there is none per example. NumPy only: commands that read tables do not wait for torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import torch
-from torch import Tensor
-from torchmetrics import Metric
 
 KAD_SCALE = 100.0
 
@@ -65,41 +60,3 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _off_diagonal_mean(matrix: np.ndarray) -> float:
     n = len(matrix)
     return float((matrix.sum() - np.trace(matrix)) / (n * (n - 1)))
-
-
-class _SetDistance(Metric):
-    """Collects the embeddings of both sides; `compute` compares the two sets."""
-
-    full_state_update = False
-    higher_is_better = False
-    is_differentiable = False
-    distance: Callable[[np.ndarray, np.ndarray], float]
-    preds: list[Tensor]
-    target: list[Tensor]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("preds", default=[], dist_reduce_fx="cat")
-        self.add_state("target", default=[], dist_reduce_fx="cat")
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add embeddings ``(P, D)`` of outputs and ``(Q, D)`` of targets."""
-        self.preds.append(preds)
-        self.target.append(target)
-
-    def compute(self) -> Tensor:
-        """The distance of everything added so far, a scalar."""
-        sides = (torch.cat(list(side)).cpu().numpy() for side in (self.preds, self.target))
-        return torch.tensor(type(self).distance(*sides))
-
-
-class KernelAudioDistance(_SetDistance):
-    """`kernel_audio_distance` of everything it was updated with."""
-
-    distance = staticmethod(kernel_audio_distance)
-
-
-class FrechetDistance(_SetDistance):
-    """`frechet_distance` of everything it was updated with."""
-
-    distance = staticmethod(frechet_distance)

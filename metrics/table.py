@@ -31,7 +31,6 @@ class Interval(NamedTuple):
 class TestRow(NamedTuple):
     """The values of one example."""
 
-    __test__ = False  # not a test case, whatever pytest thinks of its name
     track: str
     pair: str
     """``source_instrument->target_instrument``."""
@@ -46,6 +45,9 @@ class TestRow(NamedTuple):
     def key(self) -> tuple[str, str, str, str]:
         """What makes two rows of two systems the same example."""
         return self.track, self.pair, self.piece, self.reference_piece
+
+
+TestRow.__test__ = False  # type: ignore[attr-defined]  # not a test case, whatever pytest thinks of its name
 
 
 @dataclass(frozen=True)

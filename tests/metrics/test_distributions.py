@@ -4,12 +4,8 @@ import scipy.linalg
 import torch
 from sklearn.metrics.pairwise import rbf_kernel
 
-from metrics.distributions import (
-    FrechetDistance,
-    KernelAudioDistance,
-    frechet_distance,
-    kernel_audio_distance,
-)
+from metrics.accumulate import FrechetDistance, KernelAudioDistance
+from metrics.distributions import frechet_distance, kernel_audio_distance
 
 
 def gaussian(mean: float, count: int, seed: int, scale: float = 1.0) -> np.ndarray:
