@@ -38,6 +38,31 @@ check: env
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
+mini: env
+	$(PYTHON) -m tests.experiments.miniature
+
+# The recording of a C major scale is real and comes with music21, so every installation has it.
+demo: env
+	@echo; echo "1/5  Corpus: scores rendered on eight instruments"
+	$(PYTHON) -m datamodules.prepare rendered --size demo
+	@echo; echo "2/5  Training and testing DDSP: any melody, played on the violin"
+	$(PYTHON) -m experiments.run fit --config ddsp --scale demo
+	@echo; echo "3/5  Anchors: what trivial transfers reach in the same test"
+	$(PYTHON) -m experiments.run anchors --config ddsp --scale demo
+	@echo; echo "4/5  Transferring a real recording"
+	@mkdir -p demo
+	@cp "$$($(PYTHON) -c "import importlib.util as u; \
+		print(u.find_spec('music21').submodule_search_locations[0])")/audioSearch/test_audio.wav" demo/recording.wav
+	$(PYTHON) -m experiments.transfer --checkpoint ddsp --input demo/recording.wav --output demo/violin.wav --picture
+	@echo; echo "5/5  Leaderboard"
+	$(PYTHON) -m experiments.compare --format html --output demo/leaderboard.html
+	$(PYTHON) -m experiments.compare
+	@echo
+	@echo "Listen:      demo/recording.wav (the source) and demo/violin.wav (the same notes on the violin)"
+	@echo "Look:        demo/violin.png (spectrograms) and demo/leaderboard.html (every system, with players)"
+	@echo "Dashboard:   $(VENV)/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
+	@echo "Your turn:   $(PYTHON) -m experiments.transfer --checkpoint ddsp --input YOURS.wav --output violin.wav"
+
 lock: env
 	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header \
 		--no-emit-index-url --quiet --output-file requirements.lock

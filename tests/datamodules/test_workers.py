@@ -1,8 +1,13 @@
 """Jobs come back with their results, from as many processes as asked, and errors come back as they are."""
 
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
+import psutil
 import pytest
 
 from datamodules.workers import available_cores, run_jobs
@@ -39,6 +44,34 @@ def test_a_consumer_that_stops_early_leaves_no_process_behind() -> None:
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert not multiprocessing.active_children()
+
+
+def test_a_killed_parent_leaves_no_process_behind(tmp_path: Path) -> None:
+    code = f"from {__name__} import run_and_report; run_and_report({str(tmp_path)!r})"
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+    finally:
+        parent.kill()
+        parent.wait()
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    wait_until(lambda: not any(psutil.pid_exists(worker) for worker in workers))
+
+
+def run_and_report(folder: str) -> None:
+    list(run_jobs(write_process_and_wait, [folder] * 8, "", workers=2, progress=False))
+
+
+def write_process_and_wait(folder: str) -> None:
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(300)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_no_jobs_no_results() -> None:
