@@ -34,7 +34,9 @@ def relative(path: Path) -> str:
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_only_modules_callbacks_and_entries_import_lightning(path: Path) -> None:
-    if path.name in MAY_IMPORT_LIGHTNING or relative(path).startswith(("callbacks/", "experiments/", "sweeps/")):
+    if path.name in MAY_IMPORT_LIGHTNING or relative(path).startswith(
+        ("callbacks/", "experiments/", "sweeps/")
+    ):
         return
     assert not {name for name in imported(path) if name.split(".")[0] in {"lightning", "pytorch_lightning"}}
 
