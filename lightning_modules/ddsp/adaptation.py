@@ -40,7 +40,7 @@ class Adaptation:
     octave_shift: bool = True
     loudness_tolerance_db: float = 6.0
     voiced_confidence: float = 0.5
-    note_range_db: float = 40.0
+    note_range_db: float = 30.0
     pitch_shift_semitones: float = 0.0
     loudness_shift_db: float = 0.0
 
