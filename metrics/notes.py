@@ -29,6 +29,8 @@ ONSET_THRESHOLD = 0.5
 """Posterior from which a note starts: the same default."""
 LOWEST_MIDI_PITCH = 21
 N_PITCHES = 88
+SILENT_PEAK = 1e-4
+"""A clip that nowhere reaches −80 dB is silent: scaling it up would only track its rounding errors."""
 _RELATIVE = Path("saved_models/icassp_2022/nmp.onnx")
 
 
@@ -62,8 +64,8 @@ def posteriors(audio: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndar
 
     peak = float(np.abs(audio).max(initial=0.0))
     n_frames = int(np.ceil(len(audio) / sample_rate / FRAME_S))
-    if peak == 0.0:
-        return np.zeros((n_frames, N_PITCHES), bool), np.zeros((n_frames, N_PITCHES))
+    if peak < SILENT_PEAK:
+        return np.zeros((n_frames, N_PITCHES)), np.zeros((n_frames, N_PITCHES))
     audio = soxr.resample(audio / peak, sample_rate, MODEL_RATE_HZ).astype(np.float32)
     note, onset = _session().run(_OUTPUTS, {_INPUT: _windows(audio, n_frames)})
     return _joined(note, n_frames), _joined(onset, n_frames)

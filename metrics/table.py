@@ -58,12 +58,16 @@ class TestTable:
 
     rows: tuple[TestRow, ...]
     set_metrics: dict[str, float] = field(default_factory=dict)
+    """Metrics of all rows together."""
+    group_metrics: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    """The same per (track, pair)."""
 
     @classmethod
     def of(cls, rows: Iterable[TestRow]) -> TestTable:
         """The table of ``rows``, with the metrics of the set that their windows give."""
         rows = tuple(rows)
-        return cls(rows, _set_metrics([row.windows for row in rows if row.windows is not None]))
+        groups = {group: _set_metrics(members) for group, members in _grouped(rows).items()}
+        return cls(rows, _set_metrics(rows), groups)
 
     def means(self) -> dict[str, float]:
         """Mean of every metric over the examples that have it, and the set's metrics."""
@@ -84,8 +88,10 @@ class TestTable:
 
     def by_group(self) -> dict[tuple[str, str], TestTable]:
         """One table per (track, pair), sorted."""
-        keys = sorted({(row.track, row.pair) for row in self.rows})
-        return {k: TestTable.of(r for r in self.rows if (r.track, r.pair) == k) for k in keys}
+        return {
+            group: TestTable(rows, self.group_metrics.get(group, {}))
+            for group, rows in _grouped(self.rows).items()
+        }
 
     @classmethod
     def merged(cls, tables: Sequence[TestTable]) -> TestTable:
@@ -97,14 +103,16 @@ class TestTable:
         """A JSON document that `from_json` reads."""
         fields = TestRow._fields[: TestRow._fields.index("windows")]
         rows = [{name: getattr(row, name) for name in fields} for row in self.rows]
-        document = {"rows": rows, "set_metrics": self.set_metrics}
+        groups = [[*group, metrics] for group, metrics in self.group_metrics.items()]
+        document = {"rows": rows, "set_metrics": self.set_metrics, "group_metrics": groups}
         return json.dumps(document, indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, document: str) -> TestTable:
         """Read what `to_json` wrote."""
         content: Mapping[str, Any] = json.loads(document)
-        return cls(tuple(TestRow(**row) for row in content["rows"]), dict(content["set_metrics"]))
+        groups = {(track, pair): metrics for track, pair, metrics in content["group_metrics"]}
+        return cls(tuple(TestRow(**row) for row in content["rows"]), content["set_metrics"], groups)
 
     def _names(self) -> list[str]:
         return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
@@ -115,8 +123,14 @@ class TestTable:
         }
 
 
-def _set_metrics(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+def _grouped(rows: Sequence[TestRow]) -> dict[tuple[str, str], tuple[TestRow, ...]]:
+    groups = sorted({(row.track, row.pair) for row in rows})
+    return {group: tuple(row for row in rows if (row.track, row.pair) == group) for group in groups}
+
+
+def _set_metrics(rows: Sequence[TestRow]) -> dict[str, float]:
     """KAD and Fréchet distance of the timbre embeddings; empty where a side has fewer than two."""
+    windows = [row.windows for row in rows if row.windows is not None]
     if not windows:
         return {}
     preds, target = (np.concatenate(side) for side in zip(*windows, strict=True))

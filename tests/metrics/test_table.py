@@ -61,9 +61,11 @@ def test_groups_are_track_and_pair():
 
 
 def test_json_and_back():
-    table = TestTable((row("p", x=1.0, pesq=None),), {"kad_triplet": 2.5})
+    group = ("monophonic", "a->b")
+    table = TestTable((row("p", x=1.0, pesq=None),), {"kad_triplet": 2.5}, {group: {"kad_triplet": 2.5}})
     assert TestTable.from_json(table.to_json()) == table
     assert table.means()["kad_triplet"] == 2.5
+    assert TestTable.from_json(table.to_json()).by_group()[group].means()["kad_triplet"] == 2.5
 
 
 def test_merging_ranks_counts_a_repeated_example_once_and_makes_the_set_anew():
