@@ -13,6 +13,10 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 
+class CurriculumError(ValueError):
+    """A schedule that cannot be followed; the message is one sentence meant for the user."""
+
+
 class Schedule(Callback):
     """A value that follows straight lines between points; a subclass says what it is the value of.
 
@@ -30,7 +34,7 @@ class Schedule(Callback):
     def __init__(self, points: list[list[float]], n_batches: int | None = None) -> None:
         times = [point[0] for point in points]
         if not points or any(len(point) != 2 for point in points) or times != sorted(times):
-            raise ValueError(
+            raise CurriculumError(
                 f"points of {type(self).__name__} must be [progress, value] pairs with rising progress, "
                 f"found {points}."
             )
@@ -89,7 +93,7 @@ class AttributeSchedule(Schedule):
         except AttributeError:
             current = None
         if not isinstance(current, int | float):
-            raise ValueError(
+            raise CurriculumError(
                 f"A curriculum schedules '{self.name}', but {type(pl_module).__name__} has no such number: "
                 "correct trainer.callbacks or leave the schedule out."
             )
@@ -118,12 +122,12 @@ class LearningRateSchedule(Schedule):
 
 
 def training_batches(trainer: L.Trainer) -> int:
-    """Batches in the whole training. Raises `ValueError` where only time or the user ends it."""
+    """Batches in the whole training. Raises `CurriculumError` where only time or the user ends it."""
     if trainer.max_steps and trainer.max_steps > 0:
         return trainer.max_steps // max(1, len(trainer.optimizers))
     if trainer.max_epochs and trainer.max_epochs > 0:
         return trainer.max_epochs * int(trainer.num_training_batches)
-    raise ValueError(
+    raise CurriculumError(
         "A curriculum needs to know how long the training is: set trainer.max_steps (or max_epochs), or "
         "n_batches of the schedule."
     )

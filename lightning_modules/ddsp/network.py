@@ -20,6 +20,10 @@ from datamodules.features import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.decoders import SequenceDecoder
 
 
+class NetworkSizeError(ValueError):
+    """Parts of the network do not fit together; the message is one sentence meant for the user."""
+
+
 class RawControls(NamedTuple):
     """Unbounded outputs of the network, frame-wise; `controls.physical_controls` gives them units."""
 
@@ -74,7 +78,7 @@ class DDSPNetwork(nn.Module):
         super().__init__()
         encoded_size = hidden_size if layers_per_stack else 1
         if decoder.input_size != 2 * encoded_size:
-            raise ValueError(
+            raise NetworkSizeError(
                 f"network.decoder has input_size {decoder.input_size}, but the two input stacks give "
                 f"2 x {encoded_size}: set decoder.init_args.input_size to {2 * encoded_size}."
             )
