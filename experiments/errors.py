@@ -34,15 +34,22 @@ def is_meant_for_users(error: BaseException) -> bool:
     return isinstance(error, ValueError) and type(error).__module__.partition(".")[0] in PACKAGES
 
 
+def users_error(error: BaseException | None) -> BaseException | None:
+    """``error``, or what caused it (the parser wraps what a class raises), if that is meant for users."""
+    while error is not None and not is_meant_for_users(error):
+        error = error.__cause__
+    return error
+
+
 @contextmanager
 def one_sentence_errors() -> Iterator[None]:
     """End the process with one sentence on standard error for whatever a user can cause."""
     try:
         yield
     except Exception as error:
-        if not is_meant_for_users(error):
+        if (cause := users_error(error)) is None:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {cause}", file=sys.stderr)
         sys.exit(2)
 
 

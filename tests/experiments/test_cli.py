@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from experiments.cli import SuiteCLI, build_model
-from experiments.errors import UserError
+from experiments.errors import UserError, one_sentence_errors
 from tests.experiments.conftest import SIXTH
 
 
@@ -68,3 +68,14 @@ def test_an_unknown_option_on_the_command_line_gets_the_nearest_one() -> None:
         built("--model.init_args.n_tap", "3")
     with pytest.raises(UserError, match=r"does not exist.*Did you mean 'seed_everything'"):
         built("--seed_evrything", "3")
+
+
+@pytest.mark.parametrize(("name", "answer"), [("banjo", "no instrument banjo"), ("flut", "flute")])
+def test_what_a_class_refuses_ends_in_one_sentence(
+    name: str, answer: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"), one_sentence_errors():
+        SuiteCLI(["fit", "--config", "ddsp", "--data.init_args.source_instruments", f"[{name}]"])
+    [sentence] = capsys.readouterr().err.splitlines()[-1:]
+    assert sentence.startswith("error: ") and answer in sentence
+    assert not list(workplace.iterdir())
