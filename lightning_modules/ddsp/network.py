@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from datamodules.features import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.decoders import SequenceDecoder
+from lightning_modules.ddsp.pitch_repair import hz_to_midi
 
 
 class NetworkSizeError(ValueError):
@@ -46,8 +47,7 @@ def stack(input_size: int, width: int, n_layers: int) -> nn.Sequential:
 
 def scale_f0(f0_hz: Tensor) -> Tensor:
     """MIDI note number / 127, so that audible pitches lie in [0, 1]; 440 Hz is 69 / 127."""
-    midi = 69.0 + 12.0 * torch.log2(f0_hz.clamp(min=8.18) / 440.0)
-    return midi / 127.0
+    return hz_to_midi(f0_hz.clamp(min=8.18)) / 127.0
 
 
 def scale_loudness(loudness_db: Tensor) -> Tensor:
