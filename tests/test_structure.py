@@ -13,7 +13,13 @@ ARCHITECTURES = sorted(
     for path in (ROOT / "lightning_modules").iterdir()
     if (path / "__init__.py").is_file() and path.name not in {"layers", "anchors"}
 )
-MAY_IMPORT_LIGHTNING = {"module.py", "transfer_module.py", "data_module.py", "anchors.py"}
+MAY_IMPORT_LIGHTNING = {
+    "module.py",
+    "transfer_module.py",
+    "adversarial_training.py",
+    "data_module.py",
+    "anchors.py",
+}
 VAGUE_NAMES = {"utils.py", "util.py", "core.py", "helpers.py", "common.py", "misc.py"}
 
 
