@@ -1,0 +1,257 @@
+"""Pix2Pix as a timbre transfer: learns from pairs of images, plays songs of any length in slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.optim import Optimizer
+
+from datamodules.batch import TransferBatch
+from datamodules.corpus import CorpusError
+from lightning_modules.adversarial_training import take_turn
+from lightning_modules.layers.adversarial import AdversarialLoss, CrossEntropyLoss
+from lightning_modules.layers.slices import in_slices
+from lightning_modules.pix2pix.losses import (
+    GeneratorTerms,
+    LossWeights,
+    mean_absolute_error,
+    phase_distance,
+    weighted_sum,
+)
+from lightning_modules.pix2pix.network import NetworkSizeError, PatchDiscriminator, UNet
+from lightning_modules.pix2pix.phase import PhaseEstimator, SourcePhase
+from lightning_modules.pix2pix.spectrogram import Spectrogram
+from lightning_modules.pix2pix.translation import Condition, Prediction, Translator
+from lightning_modules.transfer_module import TimbreTransferModule
+
+
+class Attempt(NamedTuple):
+    """Predictions beside the truth, slices of a piece being examples of their own."""
+
+    condition: Condition
+    prediction: Prediction
+    target: Tensor
+    """Complex ``(B, F, N)``."""
+
+
+class Pix2PixModule(TimbreTransferModule):
+    """Translates magnitude spectrograms of one instrument into another's.
+
+    Isola et al., arXiv 1611.07004, as in the Pix2Pix document. Trained on `PairedDataModule` or, conditioned
+    on a reference, on `OneShotDataModule`.
+
+    Args:
+        network: the generator.
+        discriminator: judges the generator's images; without one the L1 distance alone is trained on.
+        sample_rate: in Hz.
+        instruments: names behind instrument ids.
+        spectrogram: how audio becomes images.
+        phase: where the phase of the result comes from.
+        conditioned: whether the generator also sees a reference, and so plays any instrument.
+        slice_frames: frames that the networks see at a time, a multiple of 2 to the power of the generator's
+            steps down; training segments should be as long.
+        overlap_frames: frames that neighbouring slices share in a transfer, less than half of them.
+        adversarial_loss: the game of the two networks.
+        loss_weights: weight of each term of the generator.
+        generator_optimizer: of the generator, and of the phase's network.
+        discriminator_optimizer: of the discriminator.
+    """
+
+    trained_targets: Tensor
+
+    def __init__(
+        self,
+        network: UNet,
+        discriminator: PatchDiscriminator | None = None,
+        sample_rate: int = 44_100,
+        instruments: Sequence[str] = (),
+        spectrogram: Spectrogram | None = None,
+        phase: PhaseEstimator | None = None,
+        conditioned: bool = False,
+        slice_frames: int = 256,
+        overlap_frames: int = 64,
+        adversarial_loss: AdversarialLoss | None = None,
+        loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied below)
+        generator_optimizer: OptimizerCallable = torch.optim.Adam,
+        discriminator_optimizer: OptimizerCallable = torch.optim.Adam,
+    ) -> None:
+        super().__init__(sample_rate, instruments)
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.spectrogram = spectrogram or Spectrogram()
+        self.conditioned = conditioned
+        self.translator = Translator(network, phase or SourcePhase(), self.spectrogram, conditioned)
+        self.discriminator = discriminator
+        self._require_fitting_judge()
+        self.slice_samples = self.spectrogram.n_samples(slice_frames)
+        self.overlap_samples = overlap_frames * self.spectrogram.hop
+        self.adversarial_loss = adversarial_loss or CrossEntropyLoss()
+        self.loss_weights = replace(loss_weights)
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+        self.register_buffer("trained_targets", torch.zeros(len(self.instruments), dtype=torch.bool))
+
+    @property
+    def network(self) -> UNet:
+        """The generator."""
+        return self.translator.network
+
+    # ------------------------------------------------------------------------------------------ training
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """One optimizer for the generator with the phase's network, one for the discriminator."""
+        generator = self.generator_optimizer(self.translator.parameters())
+        if self.discriminator is None:
+            return [generator]
+        return [generator, self.discriminator_optimizer(self.discriminator.parameters())]
+
+    def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
+        """The generator's turn, then the discriminator's, on the same prediction."""
+        self._observe(batch.target_instrument)
+        attempt = self.attempt(batch)
+        optimizers = self.optimizers()
+        generator, *judge = optimizers if isinstance(optimizers, list) else [optimizers]
+        take_turn(self, generator, lambda: self._generator_loss(attempt, "train"))
+        if judge and self.loss_weights.adversarial > 0:
+            take_turn(self, judge[0], lambda: self._discriminator_loss(attempt, "train"))
+
+    def validation_step(self, batch: TransferBatch, batch_idx: int) -> None:
+        """Measure the transfer, and the losses of training."""
+        super().validation_step(batch, batch_idx)
+        self._measure_losses(batch, "val")
+
+    def test_step(self, batch: TransferBatch, batch_idx: int) -> None:
+        """Measure the transfer, and the losses of training."""
+        super().test_step(batch, batch_idx)
+        self._measure_losses(batch, "test")
+
+    def _measure_losses(self, batch: TransferBatch, stage: str) -> None:
+        if batch.target is None:
+            return
+        attempt = self.attempt(batch)
+        self._generator_loss(attempt, stage)
+        if self.discriminator is not None:
+            self._discriminator_loss(attempt, stage)
+
+    def attempt(self, batch: TransferBatch) -> Attempt:
+        """Predict every whole slice of the batch."""
+        if batch.target is None:
+            raise CorpusError(
+                "Pix2Pix learns from pairs, and this batch has no targets: choose a corpus that is rendered "
+                "from scores, and PairedDataModule or OneShotDataModule."
+            )
+        source, target = (self._whole_slices(audio) for audio in (batch.source, batch.target))
+        reference = self._required(batch.reference) if self.conditioned else None
+        if reference is not None:
+            reference = reference.repeat_interleave(len(source) // len(batch.source), 0)
+        condition = self.translator.condition(source, reference)
+        return Attempt(condition, self.translator.predict(condition), self.spectrogram.analyse(target))
+
+    def generator_terms(self, attempt: Attempt) -> GeneratorTerms:
+        """Every term of the generator's loss."""
+        image = attempt.prediction.image
+        adversarial = image.new_zeros(())
+        if self.discriminator is not None:
+            logits = self.discriminator(attempt.condition.images, image)
+            adversarial = self.adversarial_loss.generator(logits)
+        return GeneratorTerms(
+            mae=mean_absolute_error(image, self.spectrogram.image(attempt.target)),
+            adversarial=adversarial,
+            phase=phase_distance(attempt.prediction.directions, attempt.target),
+        )
+
+    def _generator_loss(self, attempt: Attempt, stage: str) -> Tensor:
+        terms = self.generator_terms(attempt)
+        loss = weighted_sum(terms, self.loss_weights)
+        source, target = attempt.condition.images[:, :1], self.spectrogram.image(attempt.target)
+        beside = {"generator": loss, "copy_mae": mean_absolute_error(source, target)}
+        self._log(stage, {**terms._asdict(), **beside}, len(target))
+        return loss
+
+    def _discriminator_loss(self, attempt: Attempt, stage: str) -> Tensor:
+        assert self.discriminator is not None  # who has none has no optimizer for it
+        # Both sides are judged beside the same condition, in the order (condition, image).
+        condition, target = attempt.condition.images, self.spectrogram.image(attempt.target)
+        real = self.discriminator(condition, target)
+        fake = self.discriminator(condition, attempt.prediction.image.detach())
+        loss = self.adversarial_loss.discriminator(real, fake)
+        self._log(stage, {"discriminator": loss}, len(target))
+        return loss
+
+    def _log(self, stage: str, values: dict[str, Tensor], batch_size: int) -> None:
+        held_out = stage != "train"
+        named = {f"{stage}/{name}": value for name, value in values.items()}
+        self.log_dict(
+            named, on_step=not held_out, on_epoch=held_out, sync_dist=held_out, batch_size=batch_size
+        )
+
+    def _whole_slices(self, audio: Tensor) -> Tensor:
+        """``(B, T)`` → ``(B · n, slice_samples)``; what is short of a slice is dropped, unless it is all."""
+        short = pad(audio, (0, max(0, self.slice_samples - audio.shape[-1])))
+        return short.unfold(-1, self.slice_samples, self.slice_samples).reshape(-1, self.slice_samples)
+
+    # ----------------------------------------------------------------------------------------- inference
+
+    def transfer(
+        self,
+        source: Tensor,
+        reference: Tensor | None = None,
+        target_instrument: Tensor | None = None,
+    ) -> Tensor:
+        """Translate ``source``, in slices as long as those of the training.
+
+        See `TimbreTransferModule.transfer`. A conditioned model plays what ``reference`` plays, any other the
+        instrument it was trained on.
+        """
+        if not self.conditioned:
+            self._require_trained_on(target_instrument)
+        reference = self._required(reference) if self.conditioned else None
+        return in_slices(
+            lambda part: self.translator(part, reference), source, self.slice_samples, self.overlap_samples
+        )
+
+    # ----------------------------------------------------------------------- requests that cannot be met
+
+    def _observe(self, target_instrument: Tensor) -> None:
+        self.trained_targets[target_instrument] = True
+        if not self.conditioned and int(self.trained_targets.sum()) > 1:
+            raise CorpusError(
+                "A Pix2Pix model without a reference learns one target, but its training batches hold "
+                f"{self._names(self.trained_targets.nonzero())}: set data.init_args.target_instruments to a "
+                "list of one, or use pix2pix_multitarget."
+            )
+
+    def _require_trained_on(self, wanted: Tensor | None) -> None:
+        trained = self.trained_targets
+        if wanted is None or not trained.any() or trained[wanted].all():
+            return
+        raise CorpusError(
+            f"This Pix2Pix model was trained to play {self._names(trained.nonzero())} and cannot play "
+            f"{self._names(wanted.unique())}: use a model trained on it."
+        )
+
+    def _names(self, ids: Tensor) -> str:
+        return ", ".join(self.instruments[i] for i in ids.flatten().tolist())
+
+    @staticmethod
+    def _required(reference: Tensor | None) -> Tensor:
+        if reference is None or reference.shape[-1] == 0:
+            raise CorpusError(
+                "This Pix2Pix model plays what a reference plays, and there is none: transfer with "
+                "--reference, and train with datamodules.data_module.OneShotDataModule."
+            )
+        return reference
+
+    def _require_fitting_judge(self) -> None:
+        needed = self.translator.n_conditions + 1
+        if self.discriminator is not None and self.discriminator.in_channels != needed:
+            raise NetworkSizeError(
+                f"model.init_args.discriminator takes {self.discriminator.in_channels} images, but is given "
+                f"{needed}: set its in_channels."
+            )

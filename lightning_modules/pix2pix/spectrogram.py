@@ -1,0 +1,130 @@
+"""Audio as images and back: the source document's magnitude scale, and the bins its network sees.
+
+A magnitude of 1 is that of a full-scale sine, whatever the window. On the document's scale it becomes
+
+    v = 2·log(1 + m / a) / log(1 + 1 / a) − 1,    a = 2⁻¹⁶, the step of 16-bit audio (−96 dB)
+
+which is −1 for silence and 1 for a full-scale sine, so that a tanh reaches every value. A step of 0.1 is
+about 4.8 dB where m is far above a. Shapes: ``B`` examples, ``F`` bins of the transform, ``K`` bins of an
+image, ``N`` frames.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+AMIN = 2.0**-16
+_RANGE = math.log1p(1 / AMIN)
+
+
+def to_scale(magnitude: Tensor) -> Tensor:
+    """Magnitudes ≥ 0 → the document's scale; 0 → −1, 1 → 1."""
+    return 2 * torch.log1p(magnitude / AMIN) / _RANGE - 1
+
+
+def from_scale(value: Tensor) -> Tensor:
+    """The inverse of `to_scale`; what lies below −1 becomes 0."""
+    return AMIN * torch.expm1((value.clamp(min=-1.0) + 1) / 2 * _RANGE)
+
+
+class HighBand:
+    """What is heard above the bins that the network sees. This one: nothing, as in the document."""
+
+    def __call__(self, kept: Tensor, source: Tensor) -> Tensor:
+        """Continue predicted magnitudes.
+
+        Args:
+            kept: ``(B, K, N)`` predicted magnitudes.
+            source: ``(B, F, N)`` magnitudes of the source.
+
+        Returns:
+            ``(B, F, N)``.
+        """
+        return torch.cat([kept, self.above(kept, source)], dim=1)
+
+    def above(self, kept: Tensor, source: Tensor) -> Tensor:
+        """``(B, F − K, N)`` magnitudes."""
+        return torch.zeros_like(source[:, kept.shape[1] :])
+
+
+class SourceHighBand(HighBand):
+    """The source's own high frequencies."""
+
+    def above(self, kept: Tensor, source: Tensor) -> Tensor:
+        """See `HighBand.above`."""
+        return source[:, kept.shape[1] :]
+
+
+class PredictedHighBand(HighBand):
+    """The source's high frequencies, in each frame as much louder or softer as the octave below became.
+
+    Timbre falls off smoothly with frequency, so what the network did to its highest octave is the best guess.
+
+    Args:
+        max_gain_db: limit of the amplification.
+    """
+
+    def __init__(self, max_gain_db: float = 20.0) -> None:
+        self.max_gain = 10 ** (max_gain_db / 20)
+
+    def above(self, kept: Tensor, source: Tensor) -> Tensor:
+        """See `HighBand.above`."""
+        n_kept = kept.shape[1]
+        octave = slice(n_kept // 2, n_kept)
+        before, after = (x[:, octave].square().mean(1, keepdim=True).sqrt() for x in (source, kept))
+        return source[:, n_kept:] * (after / before.clamp(min=AMIN)).clamp(max=self.max_gain)
+
+
+class Spectrogram:
+    """Short-time Fourier transform with a Hann window, its inverse, and images of it.
+
+    Args:
+        n_fft: window and transform length in samples.
+        hop: samples between frames.
+        n_bins: bins from 0 Hz up that are in an image; the document's 256 of 513 at 44.1 kHz end at 11 kHz.
+        high_band: what is heard above them.
+    """
+
+    def __init__(
+        self, n_fft: int = 1024, hop: int = 512, n_bins: int = 256, high_band: HighBand | None = None
+    ) -> None:
+        self.n_fft, self.hop, self.n_bins = n_fft, hop, n_bins
+        self.high_band = high_band or SourceHighBand()
+
+    def n_samples(self, n_frames: int) -> int:
+        """The longest audio that has ``n_frames`` frames and loses nothing on the way back."""
+        return (n_frames - 1) * self.hop
+
+    def analyse(self, audio: Tensor) -> Tensor:
+        """``(B, T)`` → complex ``(B, F, N)``, ``N = ceil(T / hop) + 1``; a full-scale sine has magnitude 1.
+
+        Audio that ends between two frames is continued with silence, so that nothing is lost.
+        """
+        window = self._window(audio)
+        whole = pad(audio, (0, -audio.shape[-1] % self.hop))
+        spectrum = torch.stft(
+            whole, self.n_fft, self.hop, window=window, pad_mode="constant", return_complex=True
+        )
+        return spectrum * (2 / window.sum())
+
+    def synthesise(self, spectrum: Tensor, n_samples: int) -> Tensor:
+        """Complex ``(B, F, N)`` → ``(B, n_samples)``, the inverse of `analyse`."""
+        window = self._window(spectrum.real)
+        return torch.istft(
+            spectrum * (window.sum() / 2), self.n_fft, self.hop, window=window, length=n_samples
+        )
+
+    def image(self, spectrum: Tensor) -> Tensor:
+        """Complex ``(B, F, N)`` → ``(B, 1, K, N)`` on the document's scale."""
+        return to_scale(spectrum[:, : self.n_bins].abs()).unsqueeze(1)
+
+    def magnitude(self, image: Tensor, source: Tensor) -> Tensor:
+        """``(B, 1, K, N)`` predicted and the source's complex ``(B, F, N)`` → magnitudes ``(B, F, N)``."""
+        return self.high_band(from_scale(image.squeeze(1)), source.abs())
+
+    def _window(self, like: Tensor) -> Tensor:
+        return torch.hann_window(self.n_fft, dtype=like.dtype, device=like.device)
