@@ -1,0 +1,93 @@
+"""Two processes on half a batch each must come to the weights of one process on the whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.batch import TransferBatch
+
+
+class Dealt(L.LightningDataModule):
+    """Fixed batches, of which every process gets its share of the examples."""
+
+    def __init__(self, batches: Sequence[TransferBatch]) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def train_dataloader(self) -> DataLoader[TransferBatch]:
+        assert self.trainer is not None
+        rank, n_ranks = self.trainer.global_rank, self.trainer.world_size
+        return DataLoader([share(batch, rank, n_ranks) for batch in self.batches], batch_size=None)  # type: ignore[arg-type]
+
+
+def share(batch: TransferBatch, rank: int, n_ranks: int) -> TransferBatch:
+    """Every ``n_ranks``-th example from ``rank`` on, as `datamodules.batching` deals them."""
+
+    def of(part: Any) -> Any:
+        return None if part is None else part[rank::n_ranks]
+
+    return TransferBatch(*(of(part) for part in batch))
+
+
+class KeepWeights(L.Callback):
+    """Every process writes its module's state when the training ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        torch.save(pl_module.state_dict(), self.folder / f"rank{trainer.global_rank}.pt")
+
+
+def train_on(
+    n_processes: int, build: Callable[[], L.LightningModule], batches: Sequence[TransferBatch], folder: Path
+) -> list[dict[str, Tensor]]:
+    """The state of every process' module after one epoch of ``batches``."""
+    folder.mkdir()
+    strategy = "auto" if n_processes == 1 else "ddp_fork_find_unused_parameters_true"
+    trainer = L.Trainer(
+        accelerator="cpu",
+        devices=n_processes,
+        strategy=strategy,
+        max_epochs=1,
+        limit_val_batches=0,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[KeepWeights(folder)],
+    )
+    trainer.fit(build(), datamodule=Dealt(batches))
+    return [torch.load(path, weights_only=True) for path in sorted(folder.glob("rank*.pt"))]
+
+
+def assert_two_equal_one(
+    build: Callable[[], L.LightningModule],
+    batches: Sequence[TransferBatch],
+    folder: Path,
+    tolerance: float = 1e-7,
+) -> None:
+    """Train twice and compare; every weight must also have moved.
+
+    Args:
+        build: makes the module, with the same weights each time. Its optimizers should not divide by the
+            gradient's own size as Adam does: rounding errors of gradients near 0 would decide their sign.
+        batches: whole batches, of an even number of examples.
+        folder: an empty folder.
+        tolerance: of weights, absolute.
+    """
+    [one] = train_on(1, build, batches, folder / "one")
+    first, second = train_on(2, build, batches, folder / "two")
+    before = build().state_dict()
+    for name, weights in one.items():
+        torch.testing.assert_close(first[name], second[name], atol=0, rtol=0, msg=lambda m: f"ranks: {m}")
+        torch.testing.assert_close(first[name], weights, atol=tolerance, rtol=1e-5)
+        assert not torch.equal(weights, before[name]), f"{name} was not trained"
