@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -21,6 +22,8 @@ class BestAndLast(ModelCheckpoint):
         dirpath: another folder than the run's.
     """
 
+    _BATCHES_BETWEEN_LOOKS = 20
+
     def __init__(
         self,
         monitor: str = "val/mr_stft",
@@ -37,14 +40,37 @@ class BestAndLast(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
-        self.last_every = timedelta(minutes=last_every_minutes)
+        self.last_every_s = 60.0 * last_every_minutes
+        self._last_written_s = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write ``last.ckpt`` whether or not it is the best; Lightning's own writes both or none."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._write_last(trainer)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write ``last.ckpt`` if the one there is old."""
+        if batch_idx % self._BATCHES_BETWEEN_LOOKS or self._should_skip_saving_checkpoint(trainer):
+            return
+        # All ranks save together, or none: the first one's clock decides.
+        if trainer.strategy.broadcast(time.monotonic() - self._last_written_s > self.last_every_s):
+            self._write_last(trainer)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Write ``last.ckpt``, from which training resumes. ``best.ckpt`` stays what it is."""
         if trainer.training and not getattr(trainer, "fast_dev_run", False) and trainer.global_step > 0:
-            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+            self._write_last(trainer)
+
+    def _write_last(self, trainer: L.Trainer) -> None:
+        seen = self._last_global_step_saved
+        self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        self._last_global_step_saved = seen  # or Lightning would think that this step's best is decided
+        self._last_written_s = time.monotonic()
 
 
 def checkpoint_path(run_dir: Path, which: str) -> Path:

@@ -52,6 +52,8 @@ class TransferBatch(NamedTuple):
     """``monophonic`` or ``polyphonic``, of each source."""
     features: Features | None = None
     """Features of ``target`` where there is one, else of ``source``; only where a data module gives them."""
+    source_features: Features | None = None
+    """Features of ``source`` where it is another instrument than ``target``; likewise."""
     wrong_notes: Tensor | None = None
     """``(B, T)`` the target instrument playing a third piece; test batches only, for the anchors."""
     other_recording: Tensor | None = None

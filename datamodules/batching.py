@@ -33,13 +33,14 @@ class Example(NamedTuple):
     track: str
     features: np.ndarray | None = None
     """``(3, N)``: f0 in Hz, confidence, loudness in dB."""
+    source_features: np.ndarray | None = None
+    """Likewise."""
     wrong_notes: np.ndarray | None = None
     other_recording: np.ndarray | None = None
 
 
 def collate(examples: Sequence[Example]) -> TransferBatch:
     """Join examples of equal lengths to a batch. What one of them lacks, the batch lacks."""
-    features = _stacked([example.features for example in examples])
     source = torch.from_numpy(np.stack([example.source for example in examples]))
     same = all(example.target is example.source for example in examples)  # resynthesis: one copy is enough
     return TransferBatch(
@@ -51,10 +52,16 @@ def collate(examples: Sequence[Example]) -> TransferBatch:
         piece=[example.piece for example in examples],
         reference_piece=[example.reference_piece for example in examples],
         track=[example.track for example in examples],
-        features=None if features is None else Features(*features.unbind(1)),
+        features=_features([example.features for example in examples]),
+        source_features=_features([example.source_features for example in examples]),
         wrong_notes=_stacked([example.wrong_notes for example in examples]),
         other_recording=_stacked([example.other_recording for example in examples]),
     )
+
+
+def _features(arrays: Sequence[np.ndarray | None]) -> Features | None:
+    stacked = _stacked(arrays)
+    return None if stacked is None else Features(*stacked.unbind(1))
 
 
 def _stacked(arrays: Sequence[np.ndarray | None]) -> Tensor | None:

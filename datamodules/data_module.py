@@ -19,6 +19,7 @@ from datamodules.datasets import (
     FeatureData,
     NoPairsError,
     PairedData,
+    PairedFeatureData,
     Selection,
     SelfReferenceData,
     TrainingData,
@@ -287,4 +288,23 @@ class FeatureDataModule(TransferDataModule):
 
     def _training_items(self, corpus: Corpus) -> list[Item]:
         wanted = set(self.target_instruments)
+        return [i for i in corpus.select("train") if i.instrument in wanted and i.track in self.tracks]
+
+
+class PairedFeatureDataModule(FeatureDataModule):
+    """As FeatureDataModule, with the features of a source instrument that plays the same notes beside.
+
+    Over recordings, where no piece is there on two instruments, the examples are those of
+    FeatureDataModule.
+    """
+
+    def training_data(self) -> TrainingData:
+        """See `TransferDataModule.training_data`."""
+        try:
+            return PairedFeatureData(self.selection(reference_s=0.0), self._cache(self.corpus))
+        except NoPairsError:
+            return super().training_data()
+
+    def _training_items(self, corpus: Corpus) -> list[Item]:
+        wanted = {*self.source_instruments, *self.target_instruments}
         return [i for i in corpus.select("train") if i.instrument in wanted and i.track in self.tracks]

@@ -151,6 +151,10 @@ class PairedData(TrainingData):
         ids = self.ids[first.instrument], self.ids[second.instrument]
         return Example(source, reference, target, *ids, first.piece, reference_piece, first.track)
 
+    def all_pairs(self) -> list[tuple[Item, Item]]:
+        """Every pair of items that an example may be cut from: source, target."""
+        return [pair for piece in self.pieces for pair in self._pairs(piece)]
+
     def _versions(self) -> list[dict[str, Item]]:
         """Each training piece as {instrument: item}."""
         pieces: dict[str, dict[str, Item]] = {}
@@ -239,9 +243,12 @@ class FeatureData(TrainingData):
         features = self._features(item, start // self.step_samples * self.step_frames)
         if self.selection.augmentation.shared:
             audio, _ = self.selection.augmentation.of_pair(rng, audio, audio, self.sample_rate)
-            features[2] = loudness_db(torch.from_numpy(audio)[None], self.sample_rate)[0].numpy()
+            features[2] = self._loudness(audio)
         identity, nothing = self.ids[item.instrument], np.zeros(0, np.float32)
         return Example(audio, nothing, audio, identity, identity, item.piece, "", item.track, features)
+
+    def _loudness(self, audio: np.ndarray) -> np.ndarray:
+        return loudness_db(torch.from_numpy(audio)[None], self.sample_rate)[0].numpy()
 
     def _features(self, item: Item, first: int) -> np.ndarray:
         count = n_frames(self.n_samples, self.sample_rate)
@@ -254,6 +261,42 @@ class FeatureData(TrainingData):
         confidence = np.pad(features[1:2], ((0, 0), (0, missing)))
         loudness = np.pad(features[2:], ((0, 0), (0, missing)), constant_values=LOUDNESS_FLOOR_DB)
         return np.concatenate([f0_hz, confidence, loudness])
+
+
+class PairedFeatureData(FeatureData):
+    """Features of a segment of the target instrument, and of the same notes on a source instrument.
+
+    Args:
+        selection: what to draw from, and how.
+        cache: features, complete for the training items of source and target instruments.
+    """
+
+    def __init__(self, selection: Selection, cache: FeatureCache) -> None:
+        super().__init__(selection, cache)
+        self.pairs = PairedData(selection).all_pairs()
+
+    def example(self, rng: np.random.Generator) -> Example:
+        """See `TrainingData.example`."""
+        first, second = self.pairs[int(rng.integers(len(self.pairs)))]
+        start, target = self.draw_segment(rng, second, self.n_samples, self.step_samples)
+        source = padded(self.corpus.read(first, start, self.n_samples), self.n_samples)
+        frame = start // self.step_samples * self.step_frames
+        source_features, features = self._features(first, frame), self._features(second, frame)
+        if self.selection.augmentation.shared:
+            source, target = self.selection.augmentation.of_pair(rng, source, target, self.sample_rate)
+            source_features[2], features[2] = self._loudness(source), self._loudness(target)
+        return Example(
+            source=source,
+            reference=np.zeros(0, np.float32),
+            target=target,
+            source_instrument=self.ids[first.instrument],
+            target_instrument=self.ids[second.instrument],
+            piece=second.piece,
+            reference_piece="",
+            track=second.track,
+            features=features,
+            source_features=source_features,
+        )
 
 
 def padded(audio: np.ndarray, n_samples: int) -> np.ndarray:

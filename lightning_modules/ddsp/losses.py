@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,6 +21,10 @@ class LossWeights:
     """Mean absolute difference of magnitudes, summed over the scales."""
     spectral_log_magnitude: float = 1.0
     """Mean absolute difference of log magnitudes, summed over the scales."""
+    articulation_pitch: float = 1.0
+    """Negative log-likelihood of the right pitch, in nats a frame; only with an articulation, on pairs."""
+    articulation_loudness: float = 0.1
+    """Mean absolute difference of the loudness played, in dB; likewise."""
 
 
 class SpectralTerms(NamedTuple):
@@ -69,6 +73,6 @@ class SpectralLoss:
         return SpectralTerms(l1_loss(a, b), l1_loss(log_a, log_b))
 
 
-def weighted_sum(terms: SpectralTerms, weights: LossWeights) -> Tensor:
+def weighted_sum(terms: Mapping[str, Tensor], weights: LossWeights) -> Tensor:
     """The loss: every term times the weight of its name, and the only place where weights are applied."""
-    return torch.stack([getattr(weights, name) * value for name, value in terms._asdict().items()]).sum()
+    return torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()

@@ -15,6 +15,7 @@ from datamodules.corpus import CorpusError
 from datamodules.features import loudness_db
 from datamodules.pitch import PestoTracker, PitchTracker
 from lightning_modules.ddsp.adaptation import Adaptation, Conditioning, adapt, detect_notes, silence_gate
+from lightning_modules.ddsp.articulation import Articulation
 from lightning_modules.ddsp.losses import LossWeights, SpectralLoss, weighted_sum
 from lightning_modules.ddsp.network import DDSPNetwork
 from lightning_modules.ddsp.pitch_repair import repair_pitch
@@ -28,8 +29,9 @@ UNTRAINED = -1
 class DDSPModule(TimbreTransferModule):
     """Resynthesizes one instrument from f0 and loudness, and so plays any monophonic source on it.
 
-    Engel et al., DDSP, arXiv 2001.04643; Carney et al., Tone Transfer, HAI-GEN 2021. Trained on features of
-    the target instrument alone (`FeatureDataModule`); source and reference are not needed.
+    Engel et al., DDSP, arXiv 2001.04643; Carney et al., Tone Transfer, HAI-GEN 2021. Network and synthesizers
+    are trained on features of the target instrument alone; an articulation, if there is one, also on those of
+    other instruments that play the same pieces (`PairedFeatureDataModule`), where there are any.
 
     Args:
         sample_rate: in Hz.
@@ -37,6 +39,7 @@ class DDSPModule(TimbreTransferModule):
         network: f0 and loudness → raw controls.
         synthesizer: raw controls → audio.
         pitch_tracker: the one the training features were made with.
+        articulation: how the instrument speaks the notes of another one; ``None`` plays them as they come.
         adaptation: how a source is fitted to the instrument.
         spectral_loss: what training compares.
         loss_weights: weight of each term.
@@ -53,6 +56,7 @@ class DDSPModule(TimbreTransferModule):
         instruments: Sequence[str] = (),
         synthesizer: Synthesizer | None = None,
         pitch_tracker: PitchTracker | None = None,
+        articulation: Articulation | None = None,
         adaptation: Adaptation = Adaptation(),  # noqa: B008 (copied below)
         spectral_loss: SpectralLoss | None = None,
         loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied below)
@@ -64,6 +68,7 @@ class DDSPModule(TimbreTransferModule):
         self.network = network
         self.synthesizer = synthesizer or Synthesizer()
         self.pitch_tracker = pitch_tracker or PestoTracker()
+        self.articulation = articulation
         self.adaptation = replace(adaptation)
         self.spectral_loss = spectral_loss or SpectralLoss()
         self.loss_weights = replace(loss_weights)
@@ -82,10 +87,26 @@ class DDSPModule(TimbreTransferModule):
         """Resynthesize segments of the instrument from their own features."""
         target, features = self._training_pair(batch)
         self._observe(features, batch.target_instrument)
-        preds = self.synthesize(self._own_conditioning(features), target.shape[-1])
-        terms = self.spectral_loss(preds, target)
-        self.log_dict({f"train/{name}": value for name, value in terms._asdict().items()})
+        preds = self.synthesize(self._training_conditioning(batch, features), target.shape[-1])
+        terms = self.spectral_loss(preds, target)._asdict() | self._articulation_terms(batch)
+        self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return weighted_sum(terms, self.loss_weights)
+
+    def _training_conditioning(self, batch: TransferBatch, features: Features) -> Conditioning:
+        """Half of the pairs are played from the source's features, as in a transfer, half from their own."""
+        if self.articulation is None or batch.source_features is None:
+            return self._own_conditioning(features)
+        with torch.no_grad():
+            spoken = self.articulation.speak(batch.source_features)
+        own = self._own_conditioning(features)
+        heard = self._own_conditioning(spoken)
+        use = (torch.arange(len(own.f0_hz), device=own.f0_hz.device) % 2 == 0)[:, None]
+        return Conditioning(*(torch.where(use, a, b) for a, b in zip(own, heard, strict=True)))
+
+    def _articulation_terms(self, batch: TransferBatch) -> dict[str, Tensor]:
+        if self.articulation is None or batch.features is None or batch.source_features is None:
+            return {}
+        return self.articulation.terms(batch.source_features, batch.features)._asdict()
 
     def _training_pair(self, batch: TransferBatch) -> tuple[Tensor, Features]:
         target = batch.source if batch.target is None else batch.target
@@ -128,7 +149,10 @@ class DDSPModule(TimbreTransferModule):
 
     def condition(self, features: Features) -> Conditioning:
         """What the network is told of a source with these features."""
-        return adapt(features, self.statistics, self.adaptation)
+        spoken = features if self.articulation is None else self.articulation.speak(features)
+        # Silence is the source's, whatever was made of it.
+        gate = silence_gate(features.loudness_db)
+        return adapt(spoken, self.statistics, self.adaptation)._replace(gate=gate)
 
     def extract(self, audio: Tensor) -> Features:
         """Features of ``(B, T)`` audio, with the tracker of the training features."""

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from callbacks.audio_examples import single
+from callbacks.checkpointing import BestAndLast
 from callbacks.pictures import FLOOR_DB, save_picture, spectrogram_db
 from callbacks.run_record import code_version, installed_packages
 from callbacks.system_metrics import SystemMetrics
@@ -67,6 +68,58 @@ def test_one_example_of_a_batch_keeps_its_features() -> None:
     assert one.piece == ["piece1"]
     assert one.features is not None
     assert one.features.f0_hz.tolist() == [[2.0, 3.0]]
+
+
+class Worsening(L.LightningModule):
+    """Learns nothing, and its validation metric rises every epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
+        return (self.weight - 1.0) ** 2
+
+    def validation_step(self, batch: list[torch.Tensor], batch_idx: int) -> None:
+        self.log("val/error", float(self.current_epoch))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def saved_steps(folder: Path) -> dict[str, int]:
+    return {p.stem: torch.load(p, weights_only=True)["global_step"] for p in folder.glob("*.ckpt")}
+
+
+def train_worsening(folder: Path, n_batches: int, last_every_minutes: float, *watchers: L.Callback) -> None:
+    """Epochs of 50 batches."""
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(50, 1)))
+    checkpoints = BestAndLast("val/error", last_every_minutes=last_every_minutes, dirpath=str(folder))
+    L.Trainer(
+        max_steps=n_batches,
+        callbacks=[checkpoints, *watchers],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+    ).fit(Worsening(), data, data)
+
+
+def test_the_last_checkpoint_is_the_last_also_where_it_is_not_the_best(tmp_path: Path) -> None:
+    train_worsening(tmp_path, 150, last_every_minutes=10.0)
+    assert saved_steps(tmp_path) == {"best": 50, "last": 150}
+
+
+def test_the_last_checkpoint_is_kept_fresh_within_an_epoch(tmp_path: Path) -> None:
+    seen = {}
+
+    def look(trainer: L.Trainer, *_: object) -> None:
+        seen[trainer.global_step] = saved_steps(tmp_path).get("last")
+
+    watcher = L.pytorch.callbacks.LambdaCallback(on_train_batch_start=look)
+    train_worsening(tmp_path, 100, 0.0, watcher)
+    assert seen[30] == 21 and seen[95] == 91  # looked at after batches 0, 20, 40 of an epoch
+    assert saved_steps(tmp_path) == {"best": 50, "last": 100}
 
 
 def test_readings_of_the_machine_are_plausible() -> None:
