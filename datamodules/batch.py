@@ -8,7 +8,7 @@ Shape letters, the same everywhere in the suite:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -59,3 +59,13 @@ class TransferBatch(NamedTuple):
     other_recording: Tensor | None = None
     """``(B, T)`` the source's notes on the same instrument of another bank; test batches only, and only
     where the corpus holds such a bank."""
+
+    def examples(self, which: slice) -> TransferBatch:
+        """The batch that holds only these of its examples."""
+
+        def of(part: Any) -> Any:
+            if isinstance(part, Features):
+                return Features(*(frames[which] for frames in part))
+            return None if part is None else part[which]
+
+        return TransferBatch(*(of(part) for part in self))

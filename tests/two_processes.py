@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -24,16 +23,8 @@ class Dealt(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[TransferBatch]:
         assert self.trainer is not None
         rank, n_ranks = self.trainer.global_rank, self.trainer.world_size
-        return DataLoader([share(batch, rank, n_ranks) for batch in self.batches], batch_size=None)  # type: ignore[arg-type]
-
-
-def share(batch: TransferBatch, rank: int, n_ranks: int) -> TransferBatch:
-    """Every ``n_ranks``-th example from ``rank`` on, as `datamodules.batching` deals them."""
-
-    def of(part: Any) -> Any:
-        return None if part is None else part[rank::n_ranks]
-
-    return TransferBatch(*(of(part) for part in batch))
+        shares = [batch.examples(slice(rank, None, n_ranks)) for batch in self.batches]
+        return DataLoader(shares, batch_size=None)  # type: ignore[arg-type]
 
 
 class KeepWeights(L.Callback):

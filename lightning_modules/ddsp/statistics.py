@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from datamodules.batch import Features
 from datamodules.features import LOUDNESS_FLOOR_DB
@@ -14,7 +14,7 @@ class TargetStatistics(nn.Module):
     """Distribution of pitch and loudness in the notes of the training split, kept in the checkpoint.
 
     Histograms as buffers: they add up over batches, need no data at transfer time, and any quantile can
-    be read from them to half a bin (0.5 dB, 1 semitone).
+    be read from them to half a bin (0.5 dB, 1 semitone). Processes that train together count together.
     """
 
     loudness_counts: Tensor
@@ -36,7 +36,10 @@ class TargetStatistics(nn.Module):
 
     @staticmethod
     def _count(counts: Tensor, bins: Tensor) -> None:
-        counts += torch.bincount(bins.clamp(0, len(counts) - 1), minlength=len(counts)).to(counts)
+        found = torch.bincount(bins.clamp(0, len(counts) - 1), minlength=len(counts)).to(counts)
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(found)
+        counts += found
 
     @property
     def is_empty(self) -> bool:
