@@ -87,21 +87,10 @@ class DDSPModule(TimbreTransferModule):
         """Resynthesize segments of the instrument from their own features."""
         target, features = self._training_pair(batch)
         self._observe(features, batch.target_instrument)
-        preds = self.synthesize(self._training_conditioning(batch, features), target.shape[-1])
+        preds = self.synthesize(self._own_conditioning(features), target.shape[-1])
         terms = self.spectral_loss(preds, target)._asdict() | self._articulation_terms(batch)
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return weighted_sum(terms, self.loss_weights)
-
-    def _training_conditioning(self, batch: TransferBatch, features: Features) -> Conditioning:
-        """Half of the pairs are played from the source's features, as in a transfer, half from their own."""
-        if self.articulation is None or batch.source_features is None:
-            return self._own_conditioning(features)
-        with torch.no_grad():
-            spoken = self.articulation.speak(batch.source_features)
-        own = self._own_conditioning(features)
-        heard = self._own_conditioning(spoken)
-        use = (torch.arange(len(own.f0_hz), device=own.f0_hz.device) % 2 == 0)[:, None]
-        return Conditioning(*(torch.where(use, a, b) for a, b in zip(own, heard, strict=True)))
 
     def _articulation_terms(self, batch: TransferBatch) -> dict[str, Tensor]:
         if self.articulation is None or batch.features is None or batch.source_features is None:

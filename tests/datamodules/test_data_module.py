@@ -17,13 +17,15 @@ from datamodules.data_module import (
     FeatureDataModule,
     OneShotDataModule,
     PairedDataModule,
+    PairedFeatureDataModule,
     TransferDataModule,
     UnpairedDataModule,
 )
 from datamodules.datasets import SelfReferenceData
 from datamodules.rendering import RenderedCorpus
 
-KINDS = [PairedDataModule, UnpairedDataModule, OneShotDataModule, FeatureDataModule]
+FEATURE_KINDS = [FeatureDataModule, PairedFeatureDataModule]
+KINDS = [PairedDataModule, UnpairedDataModule, OneShotDataModule, *FEATURE_KINDS]
 SMALL: dict[str, Any] = {
     "segment_s": 0.5,
     "reference_s": 0.5,
@@ -58,9 +60,10 @@ def test_batches_have_the_promised_shapes(kind, make) -> None:
     assert (batch.target is None) == (kind is UnpairedDataModule)
     assert batch.reference.shape[1] == (8000 if kind in (UnpairedDataModule, OneShotDataModule) else 0)
     assert len(batch.piece) == len(batch.track) == 4 and batch.source_instrument.dtype == torch.int64
-    assert (batch.features is None) == (kind is not FeatureDataModule)
-    if batch.features is not None:
-        assert {values.shape for values in batch.features} == {(4, 125)}
+    assert (batch.features is None) == (kind not in FEATURE_KINDS)
+    assert (batch.source_features is None) == (kind is not PairedFeatureDataModule)
+    for features in (batch.features, batch.source_features):
+        assert features is None or {values.shape for values in features} == {(4, 125)}
 
 
 def test_the_test_is_the_same_for_all_kinds_and_seeds(make) -> None:

@@ -10,6 +10,7 @@ from datamodules.datasets import (
     FeatureData,
     NoPairsError,
     PairedData,
+    PairedFeatureData,
     Selection,
     SelfReferenceData,
     UnpairedData,
@@ -119,6 +120,27 @@ def test_features_belong_to_their_segment(selection: Selection) -> None:
     assert np.allclose(
         augmented.features[2, 10:-10][loud[10:-10]] + 20, example.features[2, 10:-10][loud[10:-10]], atol=0.1
     )
+
+
+def test_paired_features_are_of_the_same_notes_on_two_instruments(selection: Selection) -> None:
+    selection = replace(selection, source_instruments=["guitar_acoustic"], target_instruments=["violin"])
+    cache = FeatureCache(selection.corpus, PestoTracker())
+    for instrument in ("guitar_acoustic", "violin"):
+        items = selection.corpus.select("train", "monophonic", instrument)
+        cache.build(items, workers=1, progress=False)
+    data = PairedFeatureData(selection, cache)
+    for key in KEYS:
+        example = data[key]
+        names = [selection.instruments[i] for i in (example.source_instrument, example.target_instrument)]
+        assert names == ["guitar_acoustic", "violin"]
+        [start] = places(example.target, piece_audio(selection.corpus, example.piece, "violin"))
+        assert start in places(
+            example.source, piece_audio(selection.corpus, example.piece, "guitar_acoustic")
+        )
+        sure = (example.features[1] > 0.9) & (example.source_features[1] > 0.9)
+        semitones = 12 * np.abs(np.log2(example.features[0] / example.source_features[0]))[sure]
+        assert np.median(semitones) < 0.2
+        assert not np.array_equal(example.features[2], example.source_features[2])
 
 
 def test_a_piece_shorter_than_the_segment_ends_in_silence(selection: Selection) -> None:

@@ -10,6 +10,8 @@ from torch.nn.functional import pad
 from datamodules.batch import Features
 from datamodules.corpus import CorpusError
 from lightning_modules.ddsp import DDSPModule
+from lightning_modules.ddsp.adaptation import adapt
+from lightning_modules.ddsp.articulation import Articulation
 from lightning_modules.ddsp.decoders import GRUDecoder
 from lightning_modules.ddsp.network import DDSPNetwork
 from lightning_modules.ddsp.reverb import TrainableReverb
@@ -125,6 +127,29 @@ def test_confidence_decides_which_pitch_is_believed(small_module):
     doubted = small_module.condition(Features(f0_hz, confidence, loudness)).f0_hz
     assert believed[0, 125].item() == pytest.approx(900.0, rel=1e-3)
     assert doubted[0, 125].item() == pytest.approx(300.0, rel=1e-3)
+
+
+def test_an_articulation_is_trained_on_pairs_and_not_without_them(small_module, tone_batch):
+    small_module.articulation = Articulation(hidden_size=16)
+    before = small_module.articulation.head.weight.clone()
+    train(small_module, tone_batch, 2)
+    assert torch.equal(small_module.articulation.head.weight, before)
+    assert torch.equal(  # untrained it changes nothing
+        small_module.condition(tone_batch.features).loudness_db,
+        adapt(tone_batch.features, small_module.statistics, small_module.adaptation).loudness_db,
+    )
+    softer = tone_batch.features._replace(loudness_db=tone_batch.features.loudness_db - 6.0)
+    train(small_module, tone_batch._replace(source_features=softer), 2)
+    assert not torch.equal(small_module.articulation.head.weight, before)
+
+
+def test_silence_stays_silent_whatever_the_articulation_says(small_module, tone_batch):
+    train(small_module, tone_batch, 1)
+    small_module.articulation = Articulation(hidden_size=16)
+    with torch.no_grad():
+        small_module.articulation.head.bias[-1] = 10.0  # + 20 dB everywhere
+    with torch.inference_mode():
+        assert small_module.transfer(torch.zeros(1, 8000)).abs().max() == 0
 
 
 # -------------------------------------------------------------------------------------------- reverb
