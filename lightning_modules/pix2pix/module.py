@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -27,17 +26,8 @@ from lightning_modules.pix2pix.losses import (
 from lightning_modules.pix2pix.network import NetworkSizeError, PatchDiscriminator, UNet
 from lightning_modules.pix2pix.phase import PhaseEstimator, SourcePhase
 from lightning_modules.pix2pix.spectrogram import Spectrogram
-from lightning_modules.pix2pix.translation import Condition, Prediction, Translator
+from lightning_modules.pix2pix.translation import Attempt, Translator
 from lightning_modules.transfer_module import TimbreTransferModule
-
-
-class Attempt(NamedTuple):
-    """Predictions beside the truth, slices of a piece being examples of their own."""
-
-    condition: Condition
-    prediction: Prediction
-    target: Tensor
-    """Complex ``(B, F, N)``."""
 
 
 class Pix2PixModule(TimbreTransferModule):
@@ -88,7 +78,7 @@ class Pix2PixModule(TimbreTransferModule):
         self.conditioned = conditioned
         self.translator = Translator(network, phase or SourcePhase(), self.spectrogram, conditioned)
         self.discriminator = discriminator
-        self._require_fitting_judge()
+        self._require_fitting_sizes(slice_frames, overlap_frames)
         self.slice_samples = self.spectrogram.n_samples(slice_frames)
         self.overlap_samples = overlap_frames * self.spectrogram.hop
         self.adversarial_loss = adversarial_loss or CrossEntropyLoss()
@@ -248,10 +238,15 @@ class Pix2PixModule(TimbreTransferModule):
             )
         return reference
 
-    def _require_fitting_judge(self) -> None:
+    def _require_fitting_sizes(self, slice_frames: int, overlap_frames: int) -> None:
         needed = self.translator.n_conditions + 1
         if self.discriminator is not None and self.discriminator.in_channels != needed:
             raise NetworkSizeError(
                 f"model.init_args.discriminator takes {self.discriminator.in_channels} images, but is given "
                 f"{needed}: set its in_channels."
+            )
+        if not 0 <= 2 * overlap_frames < slice_frames:
+            raise NetworkSizeError(
+                f"model.init_args.overlap_frames must be below half of slice_frames ({slice_frames}), found "
+                f"{overlap_frames}."
             )

@@ -50,7 +50,7 @@ def phase_images(spectrum: Tensor, n_bins: int) -> Tensor:
 
 
 class PhaseEstimator(nn.Module):
-    """Gives a magnitude its phase. This one: the source's, as it is (the source document's choice)."""
+    """Gives a predicted magnitude its phase. A subclass says which."""
 
     n_channels = 0
     """Images that this part adds to what the generator sees, and to what it gives."""
@@ -67,7 +67,7 @@ class PhaseEstimator(nn.Module):
             images: ``(B, 2, K, N)`` magnitudes of prediction and source, on the document's scale.
             raw: ``(B, n_channels, K, N)`` what the generator gave besides the magnitude.
         """
-        return direction(source)
+        raise NotImplementedError
 
     def forward(self, magnitude: Tensor, directions: Tensor, spectrogram: Spectrogram) -> Tensor:
         """``(B, F, N)`` magnitudes and their estimated phase → complex spectrum ``(B, F, N)``."""
@@ -75,7 +75,11 @@ class PhaseEstimator(nn.Module):
 
 
 class SourcePhase(PhaseEstimator):
-    """The source's phase."""
+    """The source's phase as it is, the source document's choice."""
+
+    def directions(self, source: Tensor, images: Tensor, raw: Tensor) -> Tensor:
+        """See `PhaseEstimator.directions`."""
+        return direction(source)
 
 
 class PhaseChannels(PhaseEstimator):

@@ -30,6 +30,15 @@ class Prediction(NamedTuple):
     """Complex ``(B, F, N)`` of magnitude 1: the phase, before any refinement."""
 
 
+class Attempt(NamedTuple):
+    """Predictions beside the truth, slices of a piece being examples of their own."""
+
+    condition: Condition
+    prediction: Prediction
+    target: Tensor
+    """Complex ``(B, F, N)``."""
+
+
 class Translator(nn.Module):
     """A generator with all that stands between it and audio.
 

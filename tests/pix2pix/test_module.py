@@ -173,3 +173,5 @@ def test_images_that_do_not_fit_are_refused():
         type(module)(module.network, None, 8000, phase=PhaseChannels())
     with pytest.raises(NetworkSizeError, match=r"discriminator takes 2 images, but is given 3"):
         type(module)(UNet(2, 1, channels=(8,)), module.discriminator, 8000, conditioned=True)
+    with pytest.raises(NetworkSizeError, match=r"below half of slice_frames \(16\), found 8"):
+        build(overlap_frames=8)
