@@ -1,4 +1,4 @@
-"""The same few excerpts, transferred again over training: audio and spectrogram pictures."""
+"""The same few excerpts over training: audio, spectrogram pictures, and how the pictures changed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
-import torch
+from torch import Tensor
 
-from callbacks.pictures import save_picture
+from callbacks.pictures import save_animation, save_picture
 from datamodules.audio_files import write_wav
-from datamodules.batch import Features, TransferBatch
+from datamodules.batch import TransferBatch
 from experiments.tracking import RunTracker, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
 
 TEST_FOLDER = "audio/test"
+STEPS_FOLDER = "audio/step_"
 EXAMPLES = "examples.json"
 
 
@@ -42,7 +43,8 @@ class AudioExamples(L.Callback):
     """Log source, output and target of fixed excerpts, at validations and at the test.
 
     The validation and test loaders give the same batches every time, so the first examples of each pair of
-    instruments are the same excerpts throughout a training and in every experiment on the same data.
+    instruments are the same excerpts throughout a training and in every experiment on the same data. The
+    outputs are those that validation and test have just measured.
 
     Args:
         every_n_validations: how often; 0 turns validation examples off.
@@ -80,7 +82,8 @@ class AudioExamples(L.Callback):
         """Log the excerpts of this batch, when it is a turn for examples."""
         turn = self.every_n_validations and self._n_validations % self.every_n_validations == 0
         if turn and not trainer.sanity_checking:
-            self._log(trainer, pl_module, batch, self.n_validation, f"audio/step_{trainer.global_step:07d}")
+            folder = f"{STEPS_FOLDER}{trainer.global_step:07d}"
+            self._log(trainer, pl_module, batch, outputs, self.n_validation, folder)
 
     def on_test_batch_end(
         self,
@@ -92,7 +95,19 @@ class AudioExamples(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Log the excerpts of this batch."""
-        self._log(trainer, pl_module, batch, self.n_test, TEST_FOLDER)
+        self._log(trainer, pl_module, batch, outputs, self.n_test, TEST_FOLDER)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log an animation of each excerpt's pictures, also of those from before a resumption."""
+        tracker = tracker_of(trainer)
+        if tracker is None:
+            return
+        for number in range(1, self.n_validation + 1):
+            pictures = sorted(tracker.run_dir.glob(f"{STEPS_FOLDER}*/{number:02d}.png"))
+            if len(pictures) > 1:
+                path = tracker.run_dir / f"audio/over_training_{number:02d}.gif"
+                save_animation(path, pictures)
+                tracker.log_artifact(path)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log what the test's excerpts are, so that those of several runs can stand side by side."""
@@ -104,7 +119,13 @@ class AudioExamples(L.Callback):
         tracker.log_artifact(path)
 
     def _log(
-        self, trainer: L.Trainer, module: L.LightningModule, batch: TransferBatch, limit: int, folder: str
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        batch: TransferBatch,
+        outputs: Tensor,
+        limit: int,
+        folder: str,
     ) -> None:
         tracker = tracker_of(trainer)
         if tracker is None or not isinstance(module, TimbreTransferModule):
@@ -115,45 +136,29 @@ class AudioExamples(L.Callback):
             if new_pair and len(self._heard) < limit:
                 self._heard.append(excerpt)
                 stem = f"{folder}/{len(self._heard):02d}"
-                self._write(
-                    tracker, stem, transfer_example(module, batch, index), excerpt, module.sample_rate
+                title = " · ".join(
+                    (excerpt.track, excerpt.pair, excerpt.piece, f"step {trainer.global_step}")
                 )
+                self._write(tracker, stem, _parts(batch, outputs, index), title, module.sample_rate)
 
     @staticmethod
     def _write(
-        tracker: RunTracker, stem: str, audio: dict[str, np.ndarray], excerpt: Excerpt, sample_rate: int
+        tracker: RunTracker, stem: str, audio: dict[str, np.ndarray], title: str, sample_rate: int
     ) -> None:
         for part, samples in audio.items():
             path = tracker.run_dir / f"{stem}_{part}.wav"
             write_wav(path, samples, sample_rate)
             tracker.log_artifact(path)
         picture = tracker.run_dir / f"{stem}.png"
-        save_picture(picture, audio, sample_rate, f"{excerpt.track} · {excerpt.pair} · {excerpt.piece}")
+        save_picture(picture, audio, sample_rate, title)
         tracker.log_artifact(picture)
 
 
-def transfer_example(module: TimbreTransferModule, batch: TransferBatch, index: int) -> dict[str, np.ndarray]:
-    """Transfer one example of a batch, alone, so that the rest of the batch cannot change it.
-
-    Returns:
-        ``source``, ``output`` and, where data is paired, ``target``, each ``(T,)``.
-    """
-    one = single(batch, index)
-    with torch.no_grad():
-        audio = {"source": one.source, "output": module.transfer_batch(one)}
-    if one.target is not None:
-        audio["target"] = one.target
-    return {part: tensor[0].float().cpu().numpy() for part, tensor in audio.items()}
-
-
-def single(batch: TransferBatch, index: int) -> TransferBatch:
-    """The batch that holds only example ``index``."""
-
-    def at(value: Any) -> Any:
-        if value is None:
-            return None
-        if isinstance(value, Features):
-            return Features(*(at(part) for part in value))
-        return value[index : index + 1]
-
-    return TransferBatch(*(at(value) for value in batch))
+def _parts(batch: TransferBatch, outputs: Tensor, index: int) -> dict[str, np.ndarray]:
+    """``source``, ``output`` and, where data is paired, ``target`` of one example, each ``(T,)``."""
+    parts = {"source": batch.source, "output": outputs, "target": batch.target}
+    return {
+        part: audio[index].detach().float().cpu().numpy()
+        for part, audio in parts.items()
+        if audio is not None
+    }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 FLOOR_DB = -80.0
 N_FFT = 1024
+MAX_FRAMES = 40
+"""Of an animation: at three a second, as long as one looks at it."""
 
 
 def spectrogram_db(audio: np.ndarray, n_fft: int = N_FFT) -> np.ndarray:
@@ -58,4 +60,25 @@ def save_picture(path: Path, panels: Mapping[str, np.ndarray], sample_rate: int,
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".partial.png")
     figure.savefig(beside, dpi=90)
+    beside.replace(path)
+
+
+def save_animation(path: Path, pictures: Sequence[Path], frame_ms: int = 300) -> None:
+    """Show pictures of one size one after another, in an endless GIF.
+
+    Args:
+        path: where; written beside and renamed.
+        pictures: PNG files; of more than `MAX_FRAMES` evenly chosen ones, the first and the last among them.
+        frame_ms: how long a picture is seen; the last one is seen four times as long.
+    """
+    from PIL import Image
+
+    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), MAX_FRAMES)).round().astype(int)
+    frames = [Image.open(pictures[i]).convert("RGB") for i in chosen]
+    # One palette for all, from a sample of their pixels, or colours would flicker.
+    palette = Image.fromarray(np.concatenate([np.asarray(frame)[::4, ::4] for frame in frames])).quantize()
+    first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    durations = [frame_ms] * len(others) + [4 * frame_ms]
+    beside = path.with_suffix(".partial.gif")
+    first.save(beside, save_all=True, append_images=others, duration=durations, loop=0)
     beside.replace(path)

@@ -20,6 +20,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from callbacks.audio_examples import AudioExamples
 from callbacks.checkpointing import BestAndLast
+from callbacks.histories import Histories
 from callbacks.run_record import RunRecord
 from callbacks.system_metrics import SystemMetrics
 from callbacks.test_table import TestTableArtifact
@@ -97,6 +98,7 @@ class SuiteCLI(LightningCLI):
         )
         parser.add_lightning_class_args(BestAndLast, "checkpoint")
         parser.add_lightning_class_args(AudioExamples, "audio_examples")
+        parser.add_lightning_class_args(Histories, "histories")
         parser.add_lightning_class_args(TestTableArtifact, "test_table")
         parser.add_lightning_class_args(SystemMetrics, "system_metrics")
         # Ignored by jsonargparse where the model or the data has no such parameter.

@@ -65,9 +65,11 @@ class TimbreTransferModule(L.LightningModule):
         """Start an empty validation."""
         self._validation = EvaluationSuite.for_validation(self.sample_rate, self.instruments)
 
-    def validation_step(self, batch: TransferBatch, batch_idx: int) -> None:
-        """Transfer a validation batch and measure it with the cheap metrics."""
-        self._validation.update(self.transfer_batch(batch), batch)
+    def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
+        """Transfer a validation batch and measure it with the cheap metrics; gives callbacks the transfer."""
+        preds = self.transfer_batch(batch)
+        self._validation.update(preds, batch)
+        return preds
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/<metric>``, averaged over examples of all ranks."""
@@ -77,9 +79,11 @@ class TimbreTransferModule(L.LightningModule):
         """Start an empty test with every metric."""
         self._test = EvaluationSuite.for_test(self.sample_rate, self.instruments, self._corpus_root())
 
-    def test_step(self, batch: TransferBatch, batch_idx: int) -> None:
-        """Transfer a test batch and measure it with every metric."""
-        self._test.update(self.transfer_batch(batch), batch)
+    def test_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
+        """Transfer a test batch and measure it with every metric; gives callbacks the transfer."""
+        preds = self.transfer_batch(batch)
+        self._test.update(preds, batch)
+        return preds
 
     def on_test_epoch_end(self) -> None:
         """Log ``test/<metric>`` once and keep the per-piece table."""

@@ -111,15 +111,17 @@ class Pix2PixModule(TimbreTransferModule):
         if judge and self.loss_weights.adversarial > 0:
             take_turn(self, judge[0], lambda: self._discriminator_loss(attempt, "train"))
 
-    def validation_step(self, batch: TransferBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Measure the transfer, and the losses of training."""
-        super().validation_step(batch, batch_idx)
+        preds = super().validation_step(batch, batch_idx)
         self._measure_losses(batch, "val")
+        return preds
 
-    def test_step(self, batch: TransferBatch, batch_idx: int) -> None:
+    def test_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Measure the transfer, and the losses of training."""
-        super().test_step(batch, batch_idx)
+        preds = super().test_step(batch, batch_idx)
         self._measure_losses(batch, "test")
+        return preds
 
     def _measure_losses(self, batch: TransferBatch, stage: str) -> None:
         if batch.target is None:

@@ -10,14 +10,12 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageSequence
 
-from callbacks.audio_examples import single
 from callbacks.checkpointing import BestAndLast
-from callbacks.pictures import FLOOR_DB, save_picture, spectrogram_db
+from callbacks.pictures import FLOOR_DB, MAX_FRAMES, save_animation, save_picture, spectrogram_db
 from callbacks.run_record import code_version, installed_packages
 from callbacks.system_metrics import SystemMetrics
-from datamodules.batch import Features
-from tests.experiments.tones import Tones, collate
 
 FILES = sorted(path.stem for path in (Path(__file__).parents[2] / "callbacks").glob("[a-z]*.py"))
 CALLBACKS = [
@@ -59,15 +57,22 @@ def test_a_picture_is_written_complete(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_one_example_of_a_batch_keeps_its_features() -> None:
-    tones = Tones(3, 0.1, 8000, seed=0)
-    frames = torch.arange(6.0).view(3, 2)
-    batch = collate([tones[i] for i in range(3)])._replace(features=Features(frames, frames, frames))
-    one = single(batch, 1)
-    assert torch.equal(one.source, batch.source[1:2])
-    assert one.piece == ["piece1"]
-    assert one.features is not None
-    assert one.features.f0_hz.tolist() == [[2.0, 3.0]]
+def test_an_animation_shows_the_pictures_in_order(tmp_path: Path) -> None:
+    reds = (0, 80, 160, 240)
+    for number, red in enumerate(reds):
+        Image.new("RGB", (8, 6), (red, 0, 255 - red)).save(tmp_path / f"{number}.png")
+    save_animation(tmp_path / "all.gif", sorted(tmp_path.glob("*.png")))
+    animation = Image.open(tmp_path / "all.gif")
+    seen = [frame.convert("RGB").getpixel((4, 3))[0] for frame in ImageSequence.Iterator(animation)]
+    assert len(seen) == len(reds)
+    assert seen == sorted(seen)
+
+
+def test_a_long_training_is_an_animation_of_its_beginning_middle_and_end(tmp_path: Path) -> None:
+    for number in range(3 * MAX_FRAMES):
+        Image.new("RGB", (4, 4), (2 * number, 0, 0)).save(tmp_path / f"{number:03d}.png")
+    save_animation(tmp_path / "all.gif", sorted(tmp_path.glob("*.png")))
+    assert Image.open(tmp_path / "all.gif").n_frames == MAX_FRAMES
 
 
 class Worsening(L.LightningModule):

@@ -60,3 +60,14 @@ def test_what_one_example_lacks_the_batch_lacks() -> None:
     assert collate([answered, example(2)]).other_recording is None
     assert collate([answered, answered]).other_recording is not None
     assert collate([answered, example(2)._replace(target=None)]).target is None
+
+
+def test_some_examples_of_a_batch_keep_their_features_and_names() -> None:
+    frames = [np.full((3, 2), number, np.float32) for number in range(4)]
+    batch = collate([example(number, features=frames[number]) for number in range(4)])
+    share = batch.examples(slice(1, None, 2))
+    assert share.source[:, 0].tolist() == [1.0, 3.0]
+    assert share.piece == ["piece1", "piece3"]
+    assert share.features is not None
+    assert share.features.f0_hz.tolist() == [[1.0, 1.0], [3.0, 3.0]]
+    assert share.wrong_notes is None

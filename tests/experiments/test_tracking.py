@@ -63,6 +63,7 @@ def test_a_run_holds_everything(trained: Trained) -> None:
     assert {"config.yaml", "packages.txt", "test_table.json"} <= stored
     assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= stored
     assert {"audio/test/examples.json", "audio/test/01.png", "audio/test/01_output.wav"} <= stored
+    assert {"audio/over_training_01.gif", "histories.png"} <= stored
 
 
 def test_the_same_excerpt_is_heard_over_training(trained: Trained) -> None:

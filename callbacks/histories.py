@@ -1,0 +1,76 @@
+"""How every logged value of training and validation went, in one picture, when a training has ended."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import lightning as L
+
+from experiments.outbox import Journal
+from experiments.tracking import tracker_of
+
+HISTORIES = "histories.png"
+STAGES = {"train": "tab:blue", "val": "tab:orange"}
+N_COLUMNS = 4
+
+Curve = dict[int, float]
+"""Value by training step."""
+
+
+class Histories(L.Callback):
+    """Log ``histories.png``: a panel for each loss and metric, with its training and validation curves.
+
+    The values are those that the run has logged, also before a resumption.
+    """
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw what is in the run's journal."""
+        tracker = tracker_of(trainer)
+        if tracker is None:
+            return
+        curves = read_curves(Journal(tracker.run_dir))
+        if curves:
+            draw(curves, tracker.run_dir / HISTORIES)
+            tracker.log_artifact(tracker.run_dir / HISTORIES)
+
+
+def read_curves(journal: Journal) -> dict[str, dict[str, Curve]]:
+    """Every value that training or validation logged: ``{name: {stage: curve}}``, sorted by name.
+
+    Of a step that was trained twice, before and after a resumption, the later value counts.
+    """
+    found: dict[str, dict[str, Curve]] = defaultdict(lambda: defaultdict(dict))
+    for event, _ in journal.entries():
+        if event["kind"] != "metrics":
+            continue
+        for key, value in event["values"].items():
+            stage, _, name = key.partition("/")
+            if stage in STAGES:
+                found[name][stage][event["step"]] = value
+    return {name: dict(found[name]) for name in sorted(found)}
+
+
+def draw(curves: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
+    """Draw a panel for each name into a PNG file; written beside and renamed."""
+    from matplotlib.figure import Figure  # no pyplot: no global state, no display
+
+    n_rows = -(-len(curves) // N_COLUMNS)
+    figure = Figure(figsize=(3.2 * N_COLUMNS, 2.2 * n_rows), layout="constrained")
+    axes = figure.subplots(n_rows, N_COLUMNS, squeeze=False).ravel()
+    for axis, (name, stages) in zip(axes, curves.items(), strict=False):
+        axis.set_title(name, fontsize="medium")
+        for stage, curve in sorted(stages.items()):
+            steps = sorted(curve)
+            marker = "." if len(steps) < 20 else None
+            axis.plot(
+                steps, [curve[step] for step in steps], color=STAGES[stage], marker=marker, lw=1, label=stage
+            )
+        axis.legend(fontsize="small")
+    for axis in axes[len(curves) :]:  # left over in the last row
+        axis.set_axis_off()
+    figure.supxlabel("training step", fontsize="medium")
+    beside = path.with_suffix(".partial.png")
+    figure.savefig(beside, dpi=80)
+    beside.replace(path)
