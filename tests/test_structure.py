@@ -16,6 +16,8 @@ ARCHITECTURES = sorted(
 MAY_IMPORT_LIGHTNING = {
     "module.py",
     "transfer_module.py",
+    "style_module.py",
+    "statistics_module.py",
     "adversarial_training.py",
     "data_module.py",
     "anchors.py",

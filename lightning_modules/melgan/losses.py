@@ -1,0 +1,136 @@
+"""What MelGAN is trained on besides the game of its networks (`layers.adversarial`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, l1_loss
+
+from lightning_modules.layers.spectral import stft_magnitude
+
+
+@dataclass
+class LossWeights:
+    """Weight of each term of the vocoder's generator; 0 is measured only. The names are the log names."""
+
+    adversarial: float = 1.0
+    """What the discriminators' logits say of the generated audio."""
+    feature_matching: float = 10.0
+    """Difference of the discriminators' inner features to those of the real audio."""
+    mr_stft: float = 0.0
+    """Multi-resolution STFT distance to the real audio: teaches the spectrum long before a discriminator can."""
+
+
+@dataclass
+class StyleLossWeights:
+    """Weight of each term of the mel translator; 0 is measured only. The names are the log names."""
+
+    style_adversarial: float = 1.0
+    """What the critic of three joined chunks says of the translation."""
+    travel: float = 10.0
+    """Change of the difference vectors between the chunks of a clip."""
+    margin: float = 10.0
+    """Nearness of the chunks of a clip: without it the siamese network could give all the same vector."""
+    identity: float = 0.5
+    """Change of what is of the target domain already."""
+
+
+@dataclass
+class MatchingWeights:
+    """Weight of each term in the optimisation of a waveform."""
+
+    statistics: float = 1.0
+    """Distance of the features' statistics to the reference's."""
+    content: float = 1.0
+    """Distance of the content layers' features to the source's."""
+
+
+def weighted_sum(terms: dict[str, Tensor], weights: Any) -> Tensor:
+    """The loss: every term times the weight of its name, and the only place where weights are applied.
+
+    Terms of weight 0 are left out and not multiplied: what is measured only may be infinite.
+    """
+    active = {name: weight for name, weight in asdict(weights).items() if weight}
+    return torch.stack([weight * terms[name] for name, weight in active.items()]).sum()
+
+
+def mr_stft(
+    preds: Tensor, target: Tensor, fft_sizes: Sequence[int] = (2048, 1024, 512), floor: float = 1e-4
+) -> Tensor:
+    """Spectral convergence plus L1 of log magnitudes, mean over resolutions.
+
+    Yamamoto et al., Parallel WaveGAN, arXiv 1910.11480, equations 3 to 6. Departures: windows are as
+    long as the transforms and overlap by 75 %; the convergence is a ratio for each example, not for the
+    batch, so that the loss of a batch is the mean over its parts whatever their number.
+
+    Args:
+        preds: ``(B, T)``.
+        target: ``(B, T)``.
+        fft_sizes: window lengths in samples.
+        floor: added to magnitudes, of which a full-scale sine has 1: what is quieter counts as silence. With
+            less than −80 dB the rests of rendered music, which nobody hears, are most of the loss.
+    """
+    distances = []
+    for n_fft in fft_sizes:
+        scaled = (stft_magnitude(audio, n_fft, n_fft // 4) / (n_fft / 4) for audio in (preds, target))
+        a, b = (magnitude + floor for magnitude in scaled)
+        convergence = (a - b).norm(dim=(1, 2)) / b.norm(dim=(1, 2))
+        distances.append(convergence.mean() + l1_loss(a.log(), b.log()))
+    return torch.stack(distances).mean()
+
+
+def travel(source: Tensor, translated: Tensor) -> Tensor:
+    """What translation does to the vectors from chunk to chunk: squared length of the change, minus cosine.
+
+    TraVeLGAN (Amodio and Krishnaswamy, arXiv 1902.09631, equation 3): a translation may move every
+    chunk, but must keep how the chunks of a clip differ, which is what is played. At best −1.
+
+    Args:
+        source: ``(B, K, E)`` embeddings of the K chunks of each clip.
+        translated: ``(B, K, E)`` of their translations.
+    """
+    before, after = _differences(source), _differences(translated)
+    return ((before - after).square().mean(-1) - cosine_similarity(before, after, dim=-1)).mean()
+
+
+def margin(embeddings: Tensor, distance: float = 2.0) -> Tensor:
+    """max(0, distance − ‖difference‖)², mean over the pairs of chunks of a clip.
+
+    Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, 2006, equation 4, for unlike
+    pairs. 0 where all chunks of a clip are as far apart as ``distance``.
+
+    Args:
+        embeddings: ``(B, K, E)`` of the K chunks of each clip.
+        distance: wanted between any two.
+    """
+    # A root of 0 has no derivative, and untrained networks do give equal embeddings.
+    lengths = (_differences(embeddings).square().sum(-1) + 1e-12).sqrt()
+    return (distance - lengths).relu().square().mean()
+
+
+def feature_distance(preds: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+    """‖difference‖² / ‖target‖² of each example, mean over layers, summed over examples.
+
+    A ratio, so that layers count alike whatever their scale; a sum, so that examples that are
+    optimised together do not slow each other down.
+
+    Args:
+        preds: for each layer ``(B, …)``.
+        target: the same.
+    """
+    ratios = [
+        (a - b).flatten(1).square().sum(-1) / (b.flatten(1).square().sum(-1) + 1e-8)
+        for a, b in zip(preds, target, strict=True)
+    ]
+    return torch.stack(ratios).mean(0).sum()
+
+
+def _differences(embeddings: Tensor) -> Tensor:
+    """``(B, K, E)`` → ``(B, K · (K − 1) / 2, E)``: the vector from each chunk to each later one."""
+    pairs = combinations(range(embeddings.shape[1]), 2)
+    return torch.stack([embeddings[:, j] - embeddings[:, i] for i, j in pairs], dim=1)

@@ -1,0 +1,164 @@
+"""MelGAN's vocoder: mel frames of a recording back into its audio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.optim import Optimizer
+
+from datamodules.batch import TransferBatch
+from lightning_modules.adversarial_training import take_turn
+from lightning_modules.layers.adversarial import AdversarialLoss, HingeLoss, feature_matching
+from lightning_modules.melgan import losses
+from lightning_modules.melgan.losses import LossWeights, weighted_sum
+from lightning_modules.melgan.mel import LogMel
+from lightning_modules.melgan.network import Generator, Judgement, MultiScaleDiscriminator, NetworkSizeError
+from lightning_modules.melgan.vocoding import vocode
+from lightning_modules.transfer_module import TimbreTransferModule
+
+CHUNK_FRAMES = 512
+"""Frames that a transfer generates at a time: about six seconds."""
+
+
+class MelGANModule(TimbreTransferModule):
+    """A vocoder: learns to give a recording back from its mel frames, whatever is played.
+
+    Kumar et al., MelGAN, arXiv 1910.06711. As a transfer it is analysis and resynthesis, so the test judges
+    it as a copy of the source that lost its phase: what it adds to *copy* is the cost of vocoding.
+
+    Args:
+        network: mel frames → audio.
+        discriminator: tells real audio from generated, at several rates.
+        sample_rate: in Hz.
+        instruments: names behind instrument ids; it makes no difference between them.
+        mel: audio → mel frames.
+        adversarial_loss: the game of the two networks.
+        loss_weights: weight of each term of the generator.
+        generator_optimizer: of the generator.
+        discriminator_optimizer: of the discriminator.
+    """
+
+    def __init__(
+        self,
+        network: Generator,
+        discriminator: MultiScaleDiscriminator,
+        sample_rate: int = 22_050,
+        instruments: Sequence[str] = (),
+        mel: LogMel | None = None,
+        adversarial_loss: AdversarialLoss | None = None,
+        loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied below)
+        generator_optimizer: OptimizerCallable = torch.optim.Adam,
+        discriminator_optimizer: OptimizerCallable = torch.optim.Adam,
+    ) -> None:
+        super().__init__(sample_rate, instruments)
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.network = network
+        self.discriminator = discriminator
+        self.mel = mel or LogMel()
+        self._require_fitting_mel()
+        self.adversarial_loss = adversarial_loss or HingeLoss()
+        self.loss_weights = replace(loss_weights)
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+
+    # ------------------------------------------------------------------------------------------ training
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """One optimizer for each player."""
+        return [
+            self.generator_optimizer(self.network.parameters()),
+            self.discriminator_optimizer(self.discriminator.parameters()),
+        ]
+
+    def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
+        """Give both sides of the batch back."""
+        generator, discriminator = self.optimizers()
+        self.vocoder_turns(self.recordings(batch), generator, discriminator)
+
+    def recordings(self, batch: TransferBatch) -> Tensor:
+        """All audio of a batch ``(B', T)``, T whole frames: a vocoder learns from whatever it hears."""
+        sides = [batch.source, batch.reference if batch.target is None else batch.target]
+        n_samples = batch.source.shape[-1] // self.mel.hop * self.mel.hop
+        return torch.cat([side[:, :n_samples] for side in sides if side.shape[-1] >= n_samples])
+
+    def vocoder_turns(self, real: Tensor, generator, discriminator) -> None:  # type: ignore[no-untyped-def]
+        """The discriminator's turn, then the generator's, on the same audio.
+
+        Args:
+            real: ``(B, T)``, T whole frames.
+            generator: the generator's optimizer.
+            discriminator: the discriminator's.
+        """
+        fake = self.network(self.mel(real, self.sample_rate))
+        if self._judges():
+            take_turn(self, discriminator, lambda: self._discriminator_loss(real, fake.detach()))
+        take_turn(self, generator, lambda: self._generator_loss(real, fake))
+
+    def _judges(self) -> bool:
+        """Whether the discriminator has a say; while only the spectrum is learned it would be wasted."""
+        return bool(self.loss_weights.adversarial or self.loss_weights.feature_matching)
+
+    def _discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        loss = self.adversarial_loss.discriminator(
+            logits_of(self.discriminator(real)), logits_of(self.discriminator(fake))
+        )
+        self.log("train/discriminator", loss)
+        return loss
+
+    def _generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        terms = {"mr_stft": losses.mr_stft(fake, real)} | (self._judged(real, fake) if self._judges() else {})
+        self.log_dict({f"train/{name}": value for name, value in terms.items()})
+        return weighted_sum(terms, self.loss_weights)
+
+    def _judged(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        with torch.no_grad():
+            of_real = self.discriminator(real)
+        of_fake = self.discriminator(fake)
+        return {
+            "adversarial": self.adversarial_loss.generator(logits_of(of_fake)),
+            "feature_matching": feature_matching(features_of(of_real), features_of(of_fake)),
+        }
+
+    # ----------------------------------------------------------------------------------------- inference
+
+    def transfer(
+        self,
+        source: Tensor,
+        reference: Tensor | None = None,
+        target_instrument: Tensor | None = None,
+    ) -> Tensor:
+        """Take ``source`` apart into mel frames and build it anew; the rest is not used.
+
+        See `TimbreTransferModule.transfer`.
+        """
+        return self.vocoded(self.mel(source, self.sample_rate), source.shape[-1])
+
+    def vocoded(self, mel: Tensor, n_samples: int) -> Tensor:
+        """Audio ``(B, n_samples)`` of mel frames ``(B, M, N)``; silence behind the last frame."""
+        audio = vocode(self.network, mel, self.mel.hop, CHUNK_FRAMES)[:, :n_samples]
+        return pad(audio, (0, n_samples - audio.shape[-1]))
+
+    def _require_fitting_mel(self) -> None:
+        ours, theirs = (self.network.n_mels, self.network.hop), (self.mel.n_mels, self.mel.hop)
+        if ours != theirs:
+            raise NetworkSizeError(
+                f"network makes {ours[1]} samples from each frame of {ours[0]} mels, but mel gives frames of "
+                f"{theirs[0]} mels every {theirs[1]} samples: set mel's n_mels and hop to the network's n_mels "
+                "and product of ratios."
+            )
+
+
+def logits_of(judgements: Sequence[Judgement]) -> list[Tensor]:
+    """Of each scale."""
+    return [judgement.logits for judgement in judgements]
+
+
+def features_of(judgements: Sequence[Judgement]) -> list[list[Tensor]]:
+    """Of each scale."""
+    return [judgement.features for judgement in judgements]

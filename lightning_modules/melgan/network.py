@@ -1,0 +1,197 @@
+"""MelGAN: a generator that turns mel frames into audio, and discriminators at three rates.
+
+::
+
+    mel ─► Conv 7 ─► ×8 ─► blocks ─► ×8 ─► blocks ─► ×2 ─► blocks ─► ×2 ─► blocks ─► Conv 7 ─► tanh ─► audio
+           512       256             128             64              32              1 channel
+
+Kumar et al., MelGAN, arXiv 1910.06711, figure 1 and tables 5 and 6, with the kernels of the authors' code.
+Weights are normalised (Salimans and Kingma, arXiv 1602.07868) and really begin at N(0, 0.02): in that code the
+parametrisation silently undid it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool1d, pad
+from torch.nn.utils.parametrizations import weight_norm
+
+SLOPE = 0.2
+"""Of every LeakyReLU for negative input."""
+MIN_FRAMES = 4
+"""Mel frames that the generator needs at least: one more than its first convolution reflects."""
+
+
+class NetworkSizeError(ValueError):
+    """Parts do not fit together; the message is one sentence meant for the user."""
+
+
+def normalised(convolution: nn.Conv1d | nn.ConvTranspose1d, std: float | None) -> nn.Module:
+    """Draw the weights from N(0, ``std``), then normalise: the norm starts as what was drawn.
+
+    ``None`` is 1/√n, n the products that are summed into an output sample: the signal keeps its size.
+    """
+    if std is None:
+        n_products = convolution.weight[0].numel()
+        if isinstance(convolution, nn.ConvTranspose1d):
+            n_products = convolution.in_channels * convolution.kernel_size[0] // convolution.stride[0]
+        std = n_products**-0.5
+    nn.init.normal_(convolution.weight, 0.0, std)
+    return weight_norm(convolution)
+
+
+class ResidualBlock(nn.Module):
+    """A 1×1 shortcut beside LeakyReLU, dilated Conv 3, LeakyReLU, Conv 1.
+
+    Args:
+        channels: in and out.
+        dilation: samples between the taps; the borders are reflected that far.
+        std: of the initial weights.
+    """
+
+    def __init__(self, channels: int, dilation: int, std: float | None) -> None:
+        super().__init__()
+        self.shortcut = normalised(nn.Conv1d(channels, channels, 1), std)
+        self.block = nn.Sequential(
+            nn.LeakyReLU(SLOPE),
+            nn.ReflectionPad1d(dilation),
+            normalised(nn.Conv1d(channels, channels, 3, dilation=dilation), std),
+            nn.LeakyReLU(SLOPE),
+            normalised(nn.Conv1d(channels, channels, 1), std),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, T)`` → ``(B, C, T)``."""
+        return self.shortcut(x) + self.block(x)
+
+
+class Generator(nn.Module):
+    """Mel frames in [−1, 1] → audio in [−1, 1], ``hop`` samples a frame.
+
+    Args:
+        n_mels: bands of the input.
+        channels: after the first convolution; every upsampling halves them.
+        ratios: samples out per sample in of each upsampling, even; their product is the hop.
+        dilations: of the residual blocks after each upsampling.
+        initial_std: of the weights before training; null keeps the size of the signal, whatever the
+            width. With the document's 0.02 the untrained output is 1e-7, and smaller for fewer channels.
+    """
+
+    def __init__(
+        self,
+        n_mels: int = 80,
+        channels: int = 512,
+        ratios: Sequence[int] = (8, 8, 2, 2),
+        dilations: Sequence[int] = (1, 3, 9),
+        initial_std: float | None = 0.02,
+    ) -> None:
+        super().__init__()
+        if channels % 2 ** len(ratios) or any(ratio % 2 for ratio in ratios):
+            raise NetworkSizeError(
+                f"network needs even ratios and channels that {len(ratios)} upsamplings can halve, found "
+                f"ratios {list(ratios)} and channels {channels}."
+            )
+        self.n_mels = n_mels
+        self.hop = int(torch.tensor(ratios).prod())
+        self.first = normalised(nn.Conv1d(n_mels, channels, 7), initial_std)
+        self.stages = nn.ModuleList()
+        for ratio in ratios:
+            # A kernel of twice the stride: every output sample is the sum of exactly two input samples.
+            upsampling = nn.ConvTranspose1d(channels, channels // 2, 2 * ratio, ratio, padding=ratio // 2)
+            channels //= 2
+            blocks = [ResidualBlock(channels, dilation, initial_std) for dilation in dilations]
+            self.stages.append(nn.Sequential(nn.LeakyReLU(SLOPE), normalised(upsampling, initial_std), *blocks))
+        self.last = normalised(nn.Conv1d(channels, 1, 7), initial_std)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """``(B, M, N)``, N at least `MIN_FRAMES` → ``(B, N · hop)``."""
+        x = self.first(pad(mel, (3, 3), mode="reflect"))
+        for stage in self.stages:
+            x = stage(x)
+        x = pad(nn.functional.leaky_relu(x, SLOPE), (3, 3), mode="reflect")
+        return torch.tanh(self.last(x)).squeeze(1)
+
+
+class Judgement(NamedTuple):
+    """What a discriminator says of one rate."""
+
+    logits: Tensor
+    """``(B, 1, ·)``, high for real audio."""
+    features: list[Tensor]
+    """``(B, C, ·)`` of each inner layer, from the input's side."""
+
+
+class ScaleDiscriminator(nn.Module):
+    """Judges windows of audio at one rate with grouped, strided convolutions.
+
+    Args:
+        channels: of the layers between the first and the last two, which have kernels of 41 and stride 4.
+        first_channels: of the first layer, kernel 15.
+        group_size: input channels that a group of the strided convolutions sees.
+        initial_std: of the weights before training.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int] = (64, 256, 1024, 1024),
+        first_channels: int = 16,
+        group_size: int = 4,
+        initial_std: float | None = 0.02,
+    ) -> None:
+        super().__init__()
+        sizes = [first_channels, *channels]
+        convolutions: list[nn.Module] = [nn.Conv1d(1, first_channels, 15, padding=7, padding_mode="reflect")]
+        convolutions += [
+            nn.Conv1d(a, b, 41, stride=4, padding=20, groups=a // group_size)
+            for a, b in zip(sizes, sizes[1:], strict=False)
+        ]
+        convolutions.append(nn.Conv1d(sizes[-1], sizes[-1], 5, padding=2))
+        self.layers = nn.ModuleList(
+            nn.Sequential(normalised(convolution, initial_std), nn.LeakyReLU(SLOPE))
+            for convolution in convolutions
+        )
+        self.last = normalised(nn.Conv1d(sizes[-1], 1, 3, padding=1), initial_std)
+
+    def forward(self, audio: Tensor) -> Judgement:
+        """``(B, 1, T)``, any T above 7."""
+        features = [audio]
+        for layer in self.layers:
+            features.append(layer(features[-1]))
+        return Judgement(self.last(features[-1]), features[1:])
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """Equal discriminators at full, half and quarter rate (table 6 of the paper).
+
+    Args:
+        n_scales: how many; each hears the audio at half the rate of the one before.
+        channels: see `ScaleDiscriminator`.
+        first_channels: see `ScaleDiscriminator`.
+        group_size: see `ScaleDiscriminator`.
+        initial_std: see `ScaleDiscriminator`.
+    """
+
+    def __init__(
+        self,
+        n_scales: int = 3,
+        channels: Sequence[int] = (64, 256, 1024, 1024),
+        first_channels: int = 16,
+        group_size: int = 4,
+        initial_std: float | None = 0.02,
+    ) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(
+            ScaleDiscriminator(channels, first_channels, group_size, initial_std) for _ in range(n_scales)
+        )
+
+    def forward(self, audio: Tensor) -> list[Judgement]:
+        """Judge ``(B, T)``; one judgement for each rate, the full rate first."""
+        judgements, audio = [], audio.unsqueeze(1)
+        for scale in self.scales:
+            judgements.append(scale(audio))
+            audio = avg_pool1d(audio, 4, stride=2, padding=1, count_include_pad=False)
+        return judgements

@@ -1,0 +1,123 @@
+"""Unpaired translation of mel frames: a U-Net, a critic of joined chunks and a siamese embedding.
+
+The three see a spectrogram as columns: one-dimensional convolutions over time whose channels are the mel bands,
+so that a filter is as high as the spectrogram (MelGAN document, question 2). Sizes of kernels and strides
+are those of MelGAN-VC (Pasini, arXiv 1910.03713), on which the document's style transfer builds.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, leaky_relu, pad
+from torch.nn.utils.parametrizations import spectral_norm
+
+SLOPE = 0.2
+N_CHUNKS = 3
+"""Chunks of a clip: translated one by one, judged joined."""
+STRIDE = 4
+"""Of the networks as a whole; chunks are multiples of it."""
+
+
+def split(mel: Tensor) -> Tensor:
+    """``(B, M, 3 · N)`` → ``(3 · B, M, N)``: the chunks of each clip, one after the other."""
+    batch, n_mels, n_frames = mel.shape
+    chunks = mel.reshape(batch, n_mels, N_CHUNKS, n_frames // N_CHUNKS)
+    return chunks.transpose(1, 2).flatten(0, 1)
+
+
+def join(chunks: Tensor) -> Tensor:
+    """The inverse of `split`."""
+    clips = chunks.unflatten(0, (-1, N_CHUNKS)).transpose(1, 2)
+    return clips.flatten(2, 3)
+
+
+class MelTranslator(nn.Module):
+    """Mel frames of one domain → mel frames of another, both in [−1, 1]::
+
+        Conv 3 ──────────────────────────────── skip ─► Conv 9 ─► Conv 1 ─► + input's height ─► tanh
+          └─► Conv 9, ½ ────── skip ─► Conv 7, ×2 ──────┘
+                 └─► Conv 7, ½ ────────┘
+
+    Args:
+        n_mels: bands.
+        channels: of every inner layer.
+    """
+
+    def __init__(self, n_mels: int = 80, channels: int = 256) -> None:
+        super().__init__()
+        self.full = nn.Conv1d(n_mels, channels, 3, padding=1)
+        self.half = nn.Conv1d(channels, channels, 9, stride=2, padding=4)
+        self.quarter = nn.Conv1d(channels, channels, 7, stride=2, padding=3)
+        self.to_half = nn.Conv1d(channels, channels, 7, padding=3)
+        self.to_full = nn.Conv1d(2 * channels, channels, 9, padding=4)
+        self.last = nn.Conv1d(2 * channels, n_mels, 1)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """``(B, M, N)`` → ``(B, M, N)``, any N; what is behind the end is silence."""
+        n_frames = mel.shape[-1]
+        padded = pad(mel, (0, -n_frames % STRIDE), value=-1.0)
+        full = leaky_relu(self.full(padded), SLOPE)
+        half = leaky_relu(self.half(full), SLOPE)
+        quarter = leaky_relu(self.quarter(half), SLOPE)
+        x = leaky_relu(self.to_half(interpolate(quarter, scale_factor=2)), SLOPE)
+        x = leaky_relu(self.to_full(interpolate(torch.cat([x, half], 1), scale_factor=2)), SLOPE)
+        return torch.tanh(self.last(torch.cat([x, full], 1)))[..., :n_frames]
+
+
+class ChunkCritic(nn.Module):
+    """Judges clips of three joined chunks, and so the joins too; every logit sees 23 frames.
+
+    Weights are spectrally normalised (Miyato et al., arXiv 1802.05957).
+
+    Args:
+        n_mels: bands.
+        channels: of every inner layer.
+    """
+
+    def __init__(self, n_mels: int = 80, channels: int = 256) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            spectral_norm(nn.Conv1d(n_mels, channels, 3, padding=1)),
+            nn.LeakyReLU(SLOPE),
+            spectral_norm(nn.Conv1d(channels, channels, 9, stride=2, padding=4)),
+            nn.LeakyReLU(SLOPE),
+            spectral_norm(nn.Conv1d(channels, channels, 7, stride=2, padding=3)),
+            nn.LeakyReLU(SLOPE),
+            spectral_norm(nn.Conv1d(channels, 1, 1)),
+        )
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """``(B, M, N)`` → logits ``(B, 1, N / 4)``, high for the target domain."""
+        return self.layers(mel)
+
+
+class SiameseEncoder(nn.Module):
+    """A chunk → a vector, whose differences tell what changes from chunk to chunk.
+
+    Args:
+        n_mels: bands.
+        chunk_frames: frames of every chunk, a multiple of 4: it matters when in a chunk something sounds.
+        channels: of every inner layer.
+        size: of the vector.
+    """
+
+    def __init__(
+        self, n_mels: int = 80, chunk_frames: int = 24, channels: int = 256, size: int = 128
+    ) -> None:
+        super().__init__()
+        self.chunk_frames = chunk_frames
+        self.layers = nn.Sequential(
+            nn.Conv1d(n_mels, channels, 9, padding=4),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv1d(channels, channels, 9, stride=2, padding=4),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv1d(channels, channels, 7, stride=2, padding=3),
+            nn.LeakyReLU(SLOPE),
+            nn.Flatten(),
+            nn.Linear(channels * chunk_frames // STRIDE, size),
+        )
+
+    def forward(self, chunks: Tensor) -> Tensor:
+        """``(B, M, chunk_frames)`` → ``(B, size)``."""
+        return self.layers(chunks)
