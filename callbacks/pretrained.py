@@ -17,7 +17,7 @@ class PretrainedParts(L.Callback):
     A checkpoint of the run itself (``--ckpt_path``) is loaded later and wins.
 
     Args:
-        checkpoint: of the other run: its name, folder, experiment or file, see `experiments.checkpoints.find`.
+        checkpoint: of the other run: its name, folder, experiment or file.
         parts: attributes that both modules have, of the same sizes.
         frozen: whether the parts stand still in the training that follows.
         runs_dir: where the folders of runs are.

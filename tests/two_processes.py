@@ -77,8 +77,9 @@ def assert_two_equal_one(
     """
     [one] = train_on(1, build, batches, folder / "one")
     first, second = train_on(2, build, batches, folder / "two")
-    before = build().state_dict()
+    before = dict(build().named_parameters())
     for name, weights in one.items():
         torch.testing.assert_close(first[name], second[name], atol=0, rtol=0, msg=lambda m: f"ranks: {m}")
         torch.testing.assert_close(first[name], weights, atol=tolerance, rtol=1e-5)
-        assert not torch.equal(weights, before[name]), f"{name} was not trained"
+        # Buffers may stay: the singular vector of a matrix of one row has one number, ±1.
+        assert name not in before or not torch.equal(weights, before[name]), f"{name} was not trained"

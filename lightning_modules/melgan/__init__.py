@@ -1,4 +1,4 @@
-"""MelGAN: a vocoder, unpaired translation of mels before it, and matching of its discriminators' statistics."""
+"""MelGAN: a vocoder, unpaired translation of mels, and waveforms matched to its discriminator."""
 
 from lightning_modules.melgan.module import MelGANModule
 from lightning_modules.melgan.statistics_module import MelGANStatisticsModule

@@ -23,7 +23,7 @@ class LossWeights:
     feature_matching: float = 10.0
     """Difference of the discriminators' inner features to those of the real audio."""
     mr_stft: float = 0.0
-    """Multi-resolution STFT distance to the real audio: teaches the spectrum long before a discriminator can."""
+    """Multi-resolution STFT distance to the real audio: taught long before discriminators can."""
 
 
 @dataclass

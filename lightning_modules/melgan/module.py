@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.optim import Optimizer
@@ -78,7 +79,7 @@ class MelGANModule(TimbreTransferModule):
 
     def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
         """Give both sides of the batch back."""
-        generator, discriminator = self.optimizers()
+        generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
         self.vocoder_turns(self.recordings(batch), generator, discriminator)
 
     def recordings(self, batch: TransferBatch) -> Tensor:
@@ -87,7 +88,9 @@ class MelGANModule(TimbreTransferModule):
         n_samples = batch.source.shape[-1] // self.mel.hop * self.mel.hop
         return torch.cat([side[:, :n_samples] for side in sides if side.shape[-1] >= n_samples])
 
-    def vocoder_turns(self, real: Tensor, generator, discriminator) -> None:  # type: ignore[no-untyped-def]
+    def vocoder_turns(
+        self, real: Tensor, generator: LightningOptimizer, discriminator: LightningOptimizer
+    ) -> None:
         """The discriminator's turn, then the generator's, on the same audio.
 
         Args:
@@ -149,8 +152,8 @@ class MelGANModule(TimbreTransferModule):
         if ours != theirs:
             raise NetworkSizeError(
                 f"network makes {ours[1]} samples from each frame of {ours[0]} mels, but mel gives frames of "
-                f"{theirs[0]} mels every {theirs[1]} samples: set mel's n_mels and hop to the network's n_mels "
-                "and product of ratios."
+                f"{theirs[0]} mels every {theirs[1]} samples: set n_mels and hop of mel to the n_mels and "
+                "the product of the ratios of network."
             )
 
 

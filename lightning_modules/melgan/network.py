@@ -6,13 +6,14 @@
            512       256             128             64              32              1 channel
 
 Kumar et al., MelGAN, arXiv 1910.06711, figure 1 and tables 5 and 6, with the kernels of the authors' code.
-Weights are normalised (Salimans and Kingma, arXiv 1602.07868) and really begin at N(0, 0.02): in that code the
-parametrisation silently undid it.
+Weights are normalised (Salimans and Kingma, arXiv 1602.07868) and really begin at N(0, 0.02): in that code
+the parametrisation silently undid it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -104,7 +105,9 @@ class Generator(nn.Module):
             upsampling = nn.ConvTranspose1d(channels, channels // 2, 2 * ratio, ratio, padding=ratio // 2)
             channels //= 2
             blocks = [ResidualBlock(channels, dilation, initial_std) for dilation in dilations]
-            self.stages.append(nn.Sequential(nn.LeakyReLU(SLOPE), normalised(upsampling, initial_std), *blocks))
+            self.stages.append(
+                nn.Sequential(nn.LeakyReLU(SLOPE), normalised(upsampling, initial_std), *blocks)
+            )
         self.last = normalised(nn.Conv1d(channels, 1, 7), initial_std)
 
     def forward(self, mel: Tensor) -> Tensor:
@@ -144,10 +147,9 @@ class ScaleDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [first_channels, *channels]
-        convolutions: list[nn.Module] = [nn.Conv1d(1, first_channels, 15, padding=7, padding_mode="reflect")]
+        convolutions = [nn.Conv1d(1, first_channels, 15, padding=7, padding_mode="reflect")]
         convolutions += [
-            nn.Conv1d(a, b, 41, stride=4, padding=20, groups=a // group_size)
-            for a, b in zip(sizes, sizes[1:], strict=False)
+            nn.Conv1d(a, b, 41, stride=4, padding=20, groups=a // group_size) for a, b in pairwise(sizes)
         ]
         convolutions.append(nn.Conv1d(sizes[-1], sizes[-1], 5, padding=2))
         self.layers = nn.ModuleList(

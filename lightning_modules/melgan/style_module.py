@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
@@ -98,7 +98,7 @@ class MelGANStyleModule(MelGANModule):
 
     def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
         """Turns of the vocoder's two players, of the critic, and at times of the translator."""
-        generator, discriminator, translator, critic = self.optimizers()
+        generator, discriminator, translator, critic = self.optimizers()  # type: ignore[attr-defined]
         if any(parameter.requires_grad for parameter in self.network.parameters()):
             self.vocoder_turns(self.recordings(batch), generator, discriminator)
         if any(vars(self.style_loss_weights).values()):
@@ -108,7 +108,9 @@ class MelGANStyleModule(MelGANModule):
         """The beginnings of both sides: their clips are longer than a vocoder needs to hear at once."""
         return super().recordings(batch)[:, : self.vocoder_frames * self.mel.hop]
 
-    def _style_turns(self, batch: TransferBatch, translator: Any, critic: Any) -> None:
+    def _style_turns(
+        self, batch: TransferBatch, translator: LightningOptimizer, critic: LightningOptimizer
+    ) -> None:
         self.trained_targets[batch.target_instrument] = True
         domains = self.domains(batch)
         take_turn(self, critic, lambda: self._critic_loss(domains))
@@ -146,7 +148,8 @@ class MelGANStyleModule(MelGANModule):
     def style_terms(self, domains: Domains) -> dict[str, Tensor]:
         """Every term of `StyleLossWeights`, unweighted."""
         before, after = (
-            self.siamese(split(mel)).unflatten(0, (-1, N_CHUNKS)) for mel in (domains.source, domains.translated)
+            self.siamese(split(mel)).unflatten(0, (-1, N_CHUNKS))
+            for mel in (domains.source, domains.translated)
         )
         return {
             "style_adversarial": self.adversarial_loss.generator([self.critic(domains.translated)]),

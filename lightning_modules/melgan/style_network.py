@@ -1,7 +1,7 @@
 """Unpaired translation of mel frames: a U-Net, a critic of joined chunks and a siamese embedding.
 
-The three see a spectrogram as columns: one-dimensional convolutions over time whose channels are the mel bands,
-so that a filter is as high as the spectrogram (MelGAN document, question 2). Sizes of kernels and strides
+The three see a spectrogram as columns: one-dimensional convolutions over time whose channels are the mel
+bands, so that a filter is as high as the spectrogram (MelGAN document, question 2). Kernels and strides
 are those of MelGAN-VC (Pasini, arXiv 1910.03713), on which the document's style transfer builds.
 """
 
@@ -35,9 +35,9 @@ def join(chunks: Tensor) -> Tensor:
 class MelTranslator(nn.Module):
     """Mel frames of one domain → mel frames of another, both in [−1, 1]::
 
-        Conv 3 ──────────────────────────────── skip ─► Conv 9 ─► Conv 1 ─► + input's height ─► tanh
-          └─► Conv 9, ½ ────── skip ─► Conv 7, ×2 ──────┘
-                 └─► Conv 7, ½ ────────┘
+        Conv 3 ─┬───────────────────── skip ─────────────────────► Conv 1 ─► tanh
+                └► Conv 9, ½ ─┬─────── skip ───────► ×2, Conv 9 ────┘
+                              └► Conv 7, ½ ─► ×2, Conv 7 ┘
 
     Args:
         n_mels: bands.
@@ -46,23 +46,23 @@ class MelTranslator(nn.Module):
 
     def __init__(self, n_mels: int = 80, channels: int = 256) -> None:
         super().__init__()
-        self.full = nn.Conv1d(n_mels, channels, 3, padding=1)
-        self.half = nn.Conv1d(channels, channels, 9, stride=2, padding=4)
-        self.quarter = nn.Conv1d(channels, channels, 7, stride=2, padding=3)
-        self.to_half = nn.Conv1d(channels, channels, 7, padding=3)
-        self.to_full = nn.Conv1d(2 * channels, channels, 9, padding=4)
+        self.columns = nn.Conv1d(n_mels, channels, 3, padding=1)
+        self.down_2 = nn.Conv1d(channels, channels, 9, stride=2, padding=4)
+        self.down_4 = nn.Conv1d(channels, channels, 7, stride=2, padding=3)
+        self.up_2 = nn.Conv1d(channels, channels, 7, padding=3)
+        self.up_1 = nn.Conv1d(2 * channels, channels, 9, padding=4)
         self.last = nn.Conv1d(2 * channels, n_mels, 1)
 
     def forward(self, mel: Tensor) -> Tensor:
         """``(B, M, N)`` → ``(B, M, N)``, any N; what is behind the end is silence."""
         n_frames = mel.shape[-1]
         padded = pad(mel, (0, -n_frames % STRIDE), value=-1.0)
-        full = leaky_relu(self.full(padded), SLOPE)
-        half = leaky_relu(self.half(full), SLOPE)
-        quarter = leaky_relu(self.quarter(half), SLOPE)
-        x = leaky_relu(self.to_half(interpolate(quarter, scale_factor=2)), SLOPE)
-        x = leaky_relu(self.to_full(interpolate(torch.cat([x, half], 1), scale_factor=2)), SLOPE)
-        return torch.tanh(self.last(torch.cat([x, full], 1)))[..., :n_frames]
+        columns = leaky_relu(self.columns(padded), SLOPE)
+        halved = leaky_relu(self.down_2(columns), SLOPE)
+        x = leaky_relu(self.down_4(halved), SLOPE)
+        x = leaky_relu(self.up_2(interpolate(x, scale_factor=2)), SLOPE)
+        x = leaky_relu(self.up_1(interpolate(torch.cat([x, halved], 1), scale_factor=2)), SLOPE)
+        return torch.tanh(self.last(torch.cat([x, columns], 1)))[..., :n_frames]
 
 
 class ChunkCritic(nn.Module):

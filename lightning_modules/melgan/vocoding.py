@@ -35,13 +35,13 @@ def vocode(
     n_frames = mel.shape[-1]
     mel = pad(mel, (0, max(0, MIN_FRAMES - n_frames)), value=-1.0)  # followed by silence
     length = chunk_frames or mel.shape[-1]
-    parts = [_chunk(generator, mel, i * length, length, hop) for i in range(math.ceil(mel.shape[-1] / length))]
+    parts = [
+        _chunk(generator, mel, i * length, length, hop) for i in range(math.ceil(mel.shape[-1] / length))
+    ]
     return torch.cat(parts, dim=-1)[:, : n_frames * hop]
 
 
-def _chunk(
-    generator: Callable[[Tensor], Tensor], mel: Tensor, start: int, length: int, hop: int
-) -> Tensor:
+def _chunk(generator: Callable[[Tensor], Tensor], mel: Tensor, start: int, length: int, hop: int) -> Tensor:
     """Audio of the frames from ``start`` to ``start + length``, as far as there are any."""
     before = max(0, start - CONTEXT_FRAMES)
     end = min(start + length, mel.shape[-1])

@@ -1,9 +1,9 @@
 """A waveform is changed until a network hears the reference's timbre and the source's notes in it.
 
 Gatys et al., A Neural Algorithm of Artistic Style, arXiv 1508.06576, section 2, on audio and with a
-discriminator as the network that looks: it was trained to hear what real recordings sound like. Style is matched by
-statistics over time, which do not know *when* anything sounds. Matching the reference's features frame by
-frame, as the MelGAN document's first version did, gives both pieces at once.
+discriminator as the network that listens: it was trained to hear what real recordings sound like. Style is
+matched by statistics over time, which do not know *when* anything sounds. Matching the reference's features
+frame by frame, as the MelGAN document's first version did, gives both pieces at once.
 """
 
 from __future__ import annotations

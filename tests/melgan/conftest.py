@@ -25,7 +25,7 @@ def tone(hz=330.0, n_samples=8192, gain=0.3, partials=(1, 2, 3)):
 def small_vocoder():
     """The arguments of a vocoder, at 16 kHz with a hop of 64."""
     return {
-        "network": Generator(N_MELS, 16, (4, 4, 2, 2), initial_std=None),
+        "network": Generator(N_MELS, 32, (4, 4, 2, 2), initial_std=None),
         "discriminator": MultiScaleDiscriminator(2, (8, 16), 8, initial_std=None),
         "sample_rate": SAMPLE_RATE,
         "instruments": ["flute", "violin"],

@@ -44,7 +44,9 @@ def test_a_tenth_of_the_level_is_a_fixed_step_down():
     loud, quiet = mel(audio, 16_000)[0, :, 20], mel(audio / 10, 16_000)[0, :, 20]
     heard = quiet > -1
     step = 2 * np.log(10) / np.log(mel.ceiling(16_000) / mel.floor)
-    torch.testing.assert_close((loud - quiet)[heard], torch.full((int(heard.sum()),), step).float(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        (loud - quiet)[heard], torch.full((int(heard.sum()),), step).float(), atol=1e-3, rtol=0
+    )
 
 
 def test_filters_are_those_of_librosa():

@@ -103,7 +103,7 @@ def test_the_lowest_rate_does_not_hear_what_is_above_it():
             low_rate = network(tone(hz, partials=(1,)))[2].features[0]
             silent = network(torch.zeros(1, 8192))[2].features[0]
         heard[hz] = (low_rate - silent)[..., 20:-20].abs().mean().item()
-    assert heard[7000.0] < 0.1 * heard[300.0]
+    assert heard[7000.0] < 0.2 * heard[300.0]
 
 
 def test_a_discriminator_tells_polarity_apart():
