@@ -68,6 +68,8 @@ def detect_notes(features: Features, settings: Adaptation) -> Tensor:
 
 
 QUANTILES = torch.linspace(0.02, 0.98, 25)
+FADE_DB = 15.0
+"""Below the quietest notes lie releases, then the room and its hiss: silent from so many dB further down."""
 IN_RANGE = 0.9
 """Share of a source's notes that must lie in the instrument's range for the source to stay as it is."""
 
@@ -96,8 +98,8 @@ def map_loudness(
 ) -> Tensor:
     """Bring the distribution of the notes' loudness to the target's, or near it; silence stays silence.
 
-    One monotone curve for each example, from its quantiles to the target's: what is quieter than the
-    quietest notes goes straight down to −80 dB, which stays −80 dB.
+    One monotone curve for each example, from its quantiles to the target's. What is quieter than the
+    quietest notes goes down to −80 dB within `FADE_DB`, so that nobody plays the hiss of a room.
 
     Args:
         loudness_db: ``(B, N)``.
@@ -133,10 +135,11 @@ def _quantile_curve(of_notes: Tensor, shares: Tensor, target: Tensor, tolerance_
     apart = 1e-3 * (torch.arange(len(shares), device=shares.device) - len(shares) // 2)
     source = torch.quantile(of_notes, shares) + apart
     nearest = source.clamp(min=target - tolerance_db, max=target + tolerance_db).clamp(min=LOUDNESS_FLOOR_DB)
-    # Behind the loudest note the curve goes on with slope 1.
-    return Curve(
-        torch.cat([floor, source, source[-1:] + above]), torch.cat([floor, nearest, nearest[-1:] + above])
-    )
+    # Above the loudest note, and for half the fade below the quietest, the curve goes on with slope 1.
+    below = target.new_tensor([-FADE_DB, -FADE_DB / 2])
+    x = torch.cat([source[:1] + below, source, source[-1:] + above])
+    y = torch.cat([floor, nearest[:1] + below[1:], nearest, nearest[-1:] + above])
+    return Curve(x, y.clamp(min=LOUDNESS_FLOOR_DB))
 
 
 def _follow(curve: Curve, values: Tensor) -> Tensor:

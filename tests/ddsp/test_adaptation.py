@@ -111,6 +111,14 @@ def test_mapping_is_monotone_and_leaves_silence_silent():
     assert mapped[0].item() == pytest.approx(-80.0, abs=0.01)
 
 
+def test_the_hiss_of_a_room_is_not_played():
+    loudness = torch.full((1, 400), -60.0)  # hiss, below notes between −38 and −14 dB
+    loudness[:, 100:300] = torch.linspace(-38, -14, 200)
+    mapped = map_loudness(loudness, loudness > -40, statistics_of(), tolerance_db=6.0)[0]
+    assert (mapped[:100] == -80.0).all() and (mapped[300:] == -80.0).all()
+    torch.testing.assert_close(mapped[110:290], loudness[0, 110:290], atol=0.3, rtol=0)
+
+
 def test_within_the_tolerance_the_dynamics_stay():
     notes = torch.ones(1, 400, dtype=torch.bool)
     soft = torch.linspace(-42, -18, 400)[None]  # 2 to 8 dB below the target's −40 … −10
