@@ -10,33 +10,38 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 
-def in_slices(transform: Callable[[Tensor], Tensor], audio: Tensor, length: int, overlap: int) -> Tensor:
+def in_slices(
+    transform: Callable[[Tensor], Tensor], audio: Tensor, length: int, overlap: int, context: int = 0
+) -> Tensor:
     """Apply ``transform`` to overlapping slices and cross-fade what they give.
 
     Slices are made one after the other, so that memory beyond the result does not grow with the audio. Fades
-    are squared sines, whose sum is 1: where two slices agree, the join is exact. A fade gives least weight
-    to the edges of a slice, where the transform knows least of what is around.
+    are squared sines, whose sum is 1: where two slices agree, the join is exact. A fade gives least weight to
+    the edges of a slice, where the transform knows least of what is around.
 
     Args:
-        transform: ``(B, length)`` → ``(B, length)``.
-        audio: ``(B, T)``, any ``T``; it is continued with silence to whole slices.
+        transform: ``(B, context + length + context)`` → ``(B, length)``, what lies between the contexts.
+        audio: ``(B, T)``, any ``T``; it begins after silence and is continued with silence to whole slices.
         length: samples in a slice.
         overlap: samples that neighbours share, at most half of ``length``.
+        context: samples on either side of a slice that the transform sees as well.
 
     Returns:
         ``(B, T)``.
     """
     n_samples, step = audio.shape[-1], length - overlap
     n_slices = max(1, math.ceil((n_samples - overlap) / step))
-    padded = pad(audio, (0, (n_slices - 1) * step + length - n_samples))
-    result = torch.zeros_like(padded)
+    n_padded = (n_slices - 1) * step + length
+    padded = pad(audio, (context, n_padded - n_samples + context))
+    result = audio.new_zeros(*audio.shape[:-1], n_padded)
     rise = torch.linspace(0, math.pi / 2, overlap, dtype=audio.dtype, device=audio.device).sin().square()
     for i in range(n_slices):
-        here = slice(i * step, i * step + length)
+        start = i * step
         gain = torch.ones(length, dtype=audio.dtype, device=audio.device)
         if i > 0:
             gain[:overlap] = rise
         if i < n_slices - 1:
             gain[length - overlap :] = 1 - rise
-        result[:, here] += gain * transform(padded[:, here])
+        seen = padded[:, start : start + length + 2 * context]
+        result[:, start : start + length] += gain * transform(seen)
     return result[:, :n_samples]

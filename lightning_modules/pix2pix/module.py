@@ -45,7 +45,7 @@ class Pix2PixModule(TimbreTransferModule):
         phase: where the phase of the result comes from.
         conditioned: whether the generator also sees a reference, and so plays any instrument.
         slice_frames: frames that the networks see at a time, a multiple of 2 to the power of the generator's
-            steps down; training segments should be as long.
+            steps down; training segments should be as long, plus a window.
         overlap_frames: frames that neighbouring slices share in a transfer, less than half of them.
         adversarial_loss: the game of the two networks.
         loss_weights: weight of each term of the generator.
@@ -184,9 +184,10 @@ class Pix2PixModule(TimbreTransferModule):
         )
 
     def _whole_slices(self, audio: Tensor) -> Tensor:
-        """``(B, T)`` → ``(B · n, slice_samples)``; what is short of a slice is dropped, unless it is all."""
-        short = pad(audio, (0, max(0, self.slice_samples - audio.shape[-1])))
-        return short.unfold(-1, self.slice_samples, self.slice_samples).reshape(-1, self.slice_samples)
+        """``(B, T)`` → slices with context; what is short of one is dropped, unless it is all there is."""
+        length = self.slice_samples + 2 * self.spectrogram.context
+        enough = pad(audio, (0, max(0, length - audio.shape[-1])))
+        return enough.unfold(-1, length, self.slice_samples).reshape(-1, length)
 
     # ----------------------------------------------------------------------------------------- inference
 
@@ -205,7 +206,11 @@ class Pix2PixModule(TimbreTransferModule):
             self._require_trained_on(target_instrument)
         reference = self._required(reference) if self.conditioned else None
         return in_slices(
-            lambda part: self.translator(part, reference), source, self.slice_samples, self.overlap_samples
+            lambda part: self.translator(part, reference),
+            source,
+            self.slice_samples,
+            self.overlap_samples,
+            self.spectrogram.context,
         )
 
     # ----------------------------------------------------------------------- requests that cannot be met

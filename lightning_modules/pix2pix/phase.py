@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from lightning_modules.pix2pix.network import UNet
 from lightning_modules.pix2pix.spectrogram import Spectrogram
@@ -144,10 +145,10 @@ class GriffinLim(PhaseEstimator):
     def forward(self, magnitude: Tensor, directions: Tensor, spectrogram: Spectrogram) -> Tensor:
         """See `PhaseEstimator.forward`."""
         spectrum = magnitude * directions
-        n_samples = spectrogram.n_samples(magnitude.shape[-1])
         before = torch.zeros_like(spectrum)
         for _ in range(self.n_iterations):
-            possible = spectrogram.analyse(spectrogram.synthesise(spectrum, n_samples))
+            audio = spectrogram.synthesise(spectrum)
+            possible = spectrogram.analyse(pad(audio, (spectrogram.context, spectrogram.context)))
             spectrum = magnitude * direction(possible + self.momentum * (possible - before))
             before = possible
         return spectrum

@@ -15,7 +15,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 AMIN = 2.0**-16
 _RANGE = math.log1p(1 / AMIN)
@@ -95,28 +94,33 @@ class Spectrogram:
         self.n_fft, self.hop, self.n_bins = n_fft, hop, n_bins
         self.high_band = high_band or SourceHighBand()
 
+    @property
+    def context(self) -> int:
+        """Samples that `analyse` needs on either side of what `synthesise` gives back: half a window."""
+        return self.n_fft // 2
+
     def n_samples(self, n_frames: int) -> int:
-        """The longest audio that has ``n_frames`` frames and loses nothing on the way back."""
+        """How much audio ``n_frames`` frames give back, without the context they were made from."""
         return (n_frames - 1) * self.hop
 
     def analyse(self, audio: Tensor) -> Tensor:
-        """``(B, T)`` → complex ``(B, F, N)``, ``N = ceil(T / hop) + 1``; a full-scale sine has magnitude 1.
+        """Audio and its context to frames; a full-scale sine has magnitude 1.
 
-        Audio that ends between two frames is continued with silence, so that nothing is lost.
+        Args:
+            audio: ``(B, context + T + context)``, ``T`` a multiple of the hop. Frames at either end see what
+                really lies beyond, and not the click of a cut.
+
+        Returns:
+            Complex ``(B, F, T / hop + 1)``.
         """
         window = self._window(audio)
-        whole = pad(audio, (0, -audio.shape[-1] % self.hop))
-        spectrum = torch.stft(
-            whole, self.n_fft, self.hop, window=window, pad_mode="constant", return_complex=True
-        )
+        spectrum = torch.stft(audio, self.n_fft, self.hop, window=window, center=False, return_complex=True)
         return spectrum * (2 / window.sum())
 
-    def synthesise(self, spectrum: Tensor, n_samples: int) -> Tensor:
-        """Complex ``(B, F, N)`` → ``(B, n_samples)``, the inverse of `analyse`."""
+    def synthesise(self, spectrum: Tensor) -> Tensor:
+        """Complex ``(B, F, N)`` → ``(B, n_samples(N))``, the inverse of `analyse` but for the context."""
         window = self._window(spectrum.real)
-        return torch.istft(
-            spectrum * (window.sum() / 2), self.n_fft, self.hop, window=window, length=n_samples
-        )
+        return torch.istft(spectrum * (window.sum() / 2), self.n_fft, self.hop, window=window)
 
     def image(self, spectrum: Tensor) -> Tensor:
         """Complex ``(B, F, N)`` → ``(B, 1, K, N)`` on the document's scale."""

@@ -58,7 +58,7 @@ class Translator(nn.Module):
         self._require_fitting_channels()
 
     def condition(self, source: Tensor, reference: Tensor | None) -> Condition:
-        """What the generator is given for audio ``(B, T)`` and, where it is conditioned, ``(B, R)``."""
+        """What the generator is given for a source with its context and, where conditioned, a reference."""
         spectrum = self.spectrogram.analyse(source)
         images = [self.spectrogram.image(spectrum)]
         if reference is not None:
@@ -75,12 +75,12 @@ class Translator(nn.Module):
         return Prediction(image, self.phase.directions(condition.spectrum, magnitudes, raw[:, 1:]))
 
     def forward(self, source: Tensor, reference: Tensor | None = None) -> Tensor:
-        """Translate audio ``(B, T)`` of a length that the generator was trained on."""
+        """Translate a slice, ``(B, context + T + context)`` → ``(B, T)``, as long as in training."""
         condition = self.condition(source, reference)
         prediction = self.predict(condition)
         magnitude = self.spectrogram.magnitude(prediction.image, condition.spectrum)
         spectrum = self.phase(magnitude, prediction.directions, self.spectrogram)
-        return self.spectrogram.synthesise(spectrum, source.shape[-1])
+        return self.spectrogram.synthesise(spectrum)
 
     def _require_fitting_channels(self) -> None:
         extra = self.phase.n_channels

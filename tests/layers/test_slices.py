@@ -40,3 +40,14 @@ def test_a_join_of_different_slices_is_a_fade_and_not_a_step():
     # The steepest step of a sin² fade from 1 to 2 over n samples is π / 2n.
     assert result.diff().abs().max().item() <= 1.01 * math.pi / 2 / OVERLAP
     assert result.min() >= 1 and result.max() <= 2
+
+
+def test_the_transform_sees_what_is_around_a_slice():
+    """A moving average over the context, which needs it, is the same in slices and at once."""
+
+    def averaged(part):
+        return part.unfold(-1, 51, 1).mean(-1)
+
+    audio = torch.randn(1, 4321)
+    at_once = averaged(torch.nn.functional.pad(audio, (25, 25)))
+    torch.testing.assert_close(in_slices(averaged, audio, SLICE, OVERLAP, context=25), at_once)

@@ -14,7 +14,7 @@ INSTRUMENTS = ["dull", "bright"]
 N_FRAMES, N_FFT, HOP, N_BINS = 16, 256, 64, 64
 
 
-def tone(hz, partials=(1.0,), n_samples=(N_FRAMES - 1) * HOP, sample_rate=8000):
+def tone(hz, partials=(1.0,), n_samples=(N_FRAMES - 1) * HOP + N_FFT, sample_rate=8000):
     """``(1, T)``, partials of these gains."""
     phase = 2 * math.pi * hz * torch.arange(n_samples) / sample_rate
     return 0.3 * sum(gain * torch.sin((k + 1) * phase) for k, gain in enumerate(partials))[None]
@@ -43,7 +43,7 @@ def build(conditioned=False, phase=None, with_judge=True, **settings):
 
 @pytest.fixture
 def pair_batch():
-    """Two notes, dull and bright, as long as a slice; the reference is another bright note."""
+    """Two notes, dull and bright, as long as a slice and a window; the reference is another bright note."""
     notes = (300.0, 500.0)
     source, target, reference = (
         torch.cat([tone(factor * hz, gains) for hz in notes])

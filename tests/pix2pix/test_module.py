@@ -123,14 +123,14 @@ def test_joins_of_slices_cannot_be_told_from_elsewhere(phase):
 
 def test_slices_of_a_validation_clip_are_examples_of_their_own(pair_batch):
     module = build(conditioned=True)
-    longer = pair_batch._replace(
-        source=pair_batch.source.repeat(1, 3)[:, :-10], target=pair_batch.target.repeat(1, 3)[:, :-10]
-    )
+    longer = pair_batch._replace(source=torch.randn(2, 3500), target=torch.randn(2, 3500))
     attempt = module.attempt(longer)
-    assert len(attempt.target) == 4  # two whole slices of each; the rest is left out
-    alone = module.attempt(pair_batch)
-    torch.testing.assert_close(attempt.target[[0, 2]], alone.target)
-    torch.testing.assert_close(attempt.condition.images[[0, 2]], alone.condition.images)
+    assert len(attempt.target) == 6  # three whole slices of each; the rest is left out
+    step, length = module.slice_samples, module.slice_samples + N_FFT
+    parts = (longer.source[:, step : step + length], longer.target[:, step : step + length])
+    alone = module.attempt(pair_batch._replace(source=parts[0], target=parts[1]))
+    torch.testing.assert_close(attempt.target[[1, 4]], alone.target)
+    torch.testing.assert_close(attempt.condition.images[[1, 4]], alone.condition.images)
 
 
 def test_a_transfer_leaves_the_mode_as_it_was():

@@ -40,7 +40,7 @@ def test_the_image_is_the_documents():
     magnitude = 2 * magnitude / np.hanning(1024).sum()
     expected = 2 * np.log1p(magnitude / AMIN) / np.log1p(1 / AMIN) - 1
     spectrogram = Spectrogram()
-    image = spectrogram.image(spectrogram.analyse(audio))[0, 0].numpy()
+    image = spectrogram.image(spectrogram.analyse(torch.nn.functional.pad(audio, (512, 512))))[0, 0].numpy()
     # The document's window is the symmetric one and ours the periodic, whose sum is larger by 0.1 %.
     np.testing.assert_allclose(image, expected[:256], atol=5e-4)
 
@@ -52,16 +52,21 @@ def test_a_full_scale_sine_has_magnitude_one_whatever_the_window(n_fft):
     assert spectrogram.analyse(audio)[0, :, 10].abs().max().item() == pytest.approx(1.0, abs=1e-3)
 
 
-@pytest.mark.parametrize("n_samples", [1, 511, 512, 513, 7001])
-def test_audio_comes_back_at_any_length(n_samples):
-    spectrogram, audio = Spectrogram(1024, 512, 256), torch.randn(2, n_samples)
-    back = spectrogram.synthesise(spectrogram.analyse(audio), n_samples)
-    torch.testing.assert_close(back, audio, atol=1e-5, rtol=0)
+def test_audio_comes_back_without_its_context():
+    spectrogram, audio = Spectrogram(1024, 512, 256), torch.randn(2, 512 + 20 * 512 + 512)
+    back = spectrogram.synthesise(spectrogram.analyse(audio))
+    torch.testing.assert_close(back, audio[:, 512:-512], atol=1e-5, rtol=0)
+
+
+def test_a_steady_tone_looks_the_same_in_every_frame():
+    spectrogram = Spectrogram(256, 64, 128)
+    image = spectrogram.image(spectrogram.analyse(tone(1000.0, n_samples=20 * 64)))[:, :, 31:34]  # its bins
+    torch.testing.assert_close(image, image[..., :1].expand_as(image), atol=1e-3, rtol=0)
 
 
 def test_the_magnitude_of_a_perfect_prediction_is_the_targets():
     spectrogram = Spectrogram(256, 64, 128)
-    source, target = (spectrogram.analyse(torch.randn(1, 2000)) for _ in range(2))
+    source, target = (spectrogram.analyse(torch.randn(1, 2048)) for _ in range(2))
     magnitude = spectrogram.magnitude(spectrogram.image(target), source)
     torch.testing.assert_close(magnitude[:, :128], target[:, :128].abs(), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(magnitude[:, 128:], source[:, 128:].abs())
