@@ -1,7 +1,7 @@
 """Curricula: values that change over a training. The schedule is data in an experiment's YAML.
 
-Everything here is stateless. The value for batch ``n`` of a training of ``n_batches`` is a pure function of
-the two, so resuming needs nothing, and a schedule written as fractions fits every scale.
+Everything here is stateless. A value is a pure function of the training's progress, which is read from the
+trainer's own clocks, so resuming needs nothing, and a schedule written as fractions fits every scale.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from operator import attrgetter
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Timer
+
+FORGIVEN = 0.1
+"""Share of a training's time that does not count, see `training_progress`."""
 
 
 class CurriculumError(ValueError):
@@ -20,11 +23,10 @@ class CurriculumError(ValueError):
 class Schedule(Callback):
     """A value that follows straight lines between points; a subclass says what it is the value of.
 
-    The clock is ``trainer.fit_loop.total_batch_idx``, which counts batches whatever the number of optimizers.
-
     Args:
-        points: ``[progress, value]`` pairs; progress is the share of the training's batches that are done,
-            in [0, 1] and rising. Before the first and behind the last point the value is constant.
+        points: ``[progress, value]`` pairs; progress is the share of the training that is done, see
+            `training_progress`, in [0, 1] and rising. Before the first and behind the last point the value
+            is constant.
         n_batches: length of the training in batches. Default: from ``trainer.max_steps``, with every
             optimizer stepping once a batch, or from ``trainer.max_epochs``.
     """
@@ -46,9 +48,8 @@ class Schedule(Callback):
         """Tells schedules of one class apart."""
         return f"{type(self).__qualname__}({self.name})"
 
-    def value_at(self, batch: int, n_batches: int) -> float:
-        """The value for the batch with index ``batch`` of a training of ``n_batches``."""
-        progress = batch / max(1, n_batches)
+    def value_at(self, progress: float) -> float:
+        """The value when this share of the training is done."""
         if progress < self.points[0][0]:
             return float(self.points[0][1])
         for (x0, y0), (x1, y1) in zip(self.points, self.points[1:], strict=False):
@@ -64,8 +65,7 @@ class Schedule(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Set and log the value of this batch."""
-        total = self.n_batches or training_batches(trainer)
-        value = self.value_at(trainer.fit_loop.total_batch_idx, total)
+        value = self.value_at(training_progress(trainer, self.n_batches))
         self.apply(trainer, pl_module, value)
         pl_module.log(f"curriculum/{self.name}", value)
 
@@ -119,6 +119,29 @@ class LearningRateSchedule(Schedule):
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = value * group.setdefault("initial_lr", group["lr"])
+
+
+def training_progress(trainer: L.Trainer, n_batches: int | None = None) -> float:
+    """The share of the training that is done: of its batches, or of its time where that ends it first.
+
+    Batches are counted by ``trainer.fit_loop.total_batch_idx``, whatever the number of optimizers. Time is
+    that of Lightning's own timer (``trainer.max_time``), which a resumed training goes on with. It counts
+    only beyond its first tenth, so that a training which ends by its batches, with some time left, is the same
+    on every machine, however slowly it began.
+
+    Args:
+        trainer: in training.
+        n_batches: length of the training; default `training_batches`.
+    """
+    of_batches = trainer.fit_loop.total_batch_idx / max(1, n_batches or training_batches(trainer))
+    timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)  # type: ignore[attr-defined]
+    remaining_s = None if timer is None else timer.time_remaining()
+    if timer is None or remaining_s is None:
+        return of_batches
+    elapsed_s = timer.time_elapsed()
+    of_time = (elapsed_s / (elapsed_s + remaining_s) - FORGIVEN) / (1 - FORGIVEN)
+    # One clock for all processes, or their learning rates would differ.
+    return max(of_batches, trainer.strategy.broadcast(of_time))
 
 
 def training_batches(trainer: L.Trainer) -> int:

@@ -1,4 +1,4 @@
-"""Run jobs in several processes, with a progress bar, so that Ctrl-C stops all of them at once."""
+"""Run jobs in several processes, with a progress bar, so that Ctrl-C or SIGTERM stops all of them at once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run_jobs(
         console=Console(file=sys.stderr),
         disable=not progress,
     )
-    with bar:
+    with bar, _ending_on_sigterm():
         yield from bar.track(results, total=len(jobs), description=description)
 
 
@@ -105,6 +105,19 @@ def _there(
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM ends the process from in here; Lightning's own handler only notes it for after the batch."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may change how a signal is handled
+        return
+    handler = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

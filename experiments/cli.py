@@ -160,6 +160,10 @@ class SuiteCLI(LightningCLI):
         if self.model.is_anchor:
             name = self.request.experiment
             raise UserError(f"'{name}' is an anchor and has nothing to train: use `test --config {name}`.")
+        self.train(**arguments)
+
+    def train(self, **arguments: Any) -> None:
+        """What `fit` does with an architecture that can be trained."""
         try:
             self.trainer.fit(**arguments)
         except SystemExit:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.mlflow_store import SQLITE_PREFIX, Unreachable, connect
+from metrics.catalogue import DESCRIPTIONS
 from metrics.table import Interval, TestTable
 
 TEST_TABLE = "test_table.json"
@@ -15,29 +16,36 @@ JOINT_SCORE = "joint_score"
 
 
 class Column(NamedTuple):
-    """A metric as the leaderboard shows it."""
+    """A metric as the leaderboard shows it; what it is stands in `metrics.catalogue`."""
 
     metric: str
     caption: str
-    group: str
-    """``content``, ``timbre`` or ``signal``: the three questions of an evaluation."""
-    higher_is_better: bool
+
+    @property
+    def group(self) -> str:
+        """``joint``, ``content``, ``timbre`` or ``signal``."""
+        return DESCRIPTIONS[self.metric].group
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Which way is better."""
+        return DESCRIPTIONS[self.metric].higher_is_better
 
 
 COLUMNS = (
-    Column("joint_score", "joint", "joint", True),
-    Column("pitch_jaccard_distance", "pitch JD", "content", False),
-    Column("raw_pitch_accuracy", "RPA", "content", True),
-    Column("chroma_cosine", "chroma", "content", True),
-    Column("onset_f1", "onset F1", "content", True),
-    Column("mfcc_distance", "MFCC", "timbre", False),
-    Column("triplet_timbre_distance", "triplet", "timbre", False),
-    Column("instrument_accuracy", "instr. acc", "timbre", True),
-    Column("lsd_mel_db", "LSD mel", "signal", False),
-    Column("mcd_dtw_db", "MCD dtw", "signal", False),
-    Column("mr_stft", "MR-STFT", "signal", False),
-    Column("loudness_l1_db", "loudness", "signal", False),
-    Column("visqol", "ViSQOL", "signal", True),
+    Column("joint_score", "joint"),
+    Column("pitch_jaccard_distance", "pitch JD"),
+    Column("raw_pitch_accuracy", "RPA"),
+    Column("chroma_cosine", "chroma"),
+    Column("onset_f1", "onset F1"),
+    Column("mfcc_distance", "MFCC"),
+    Column("triplet_timbre_distance", "triplet"),
+    Column("instrument_accuracy", "instr. acc"),
+    Column("lsd_mel_db", "LSD mel"),
+    Column("mcd_dtw_db", "MCD dtw"),
+    Column("mr_stft", "MR-STFT"),
+    Column("loudness_l1_db", "loudness"),
+    Column("visqol", "ViSQOL"),
 )
 
 

@@ -11,13 +11,14 @@ from itertools import groupby
 from experiments import catalog
 from experiments.errors import UserError, nearest, run_command
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "lr_find")
 USAGE = """\
 How to start:
   python -m experiments.run fit  --config NAME                    train, then test the best checkpoint
   python -m experiments.run test --config NAME --ckpt_path best   test the latest run's best checkpoint
   python -m experiments.run fit  --config NAME --ckpt_path last   go on with an interrupted training
   python -m experiments.run anchors --config NAME                 test all anchors on the experiment's data
+  python -m experiments.run lr_find --config NAME                 find learning rates (range test)
   python -m experiments.run fit  --config NAME --print_config     show every key and its value
 
 NAME is one of the above or a path to a YAML file; several --config layer, a later one wins.
@@ -36,6 +37,11 @@ def main(arguments: list[str]) -> int:
         test_anchors(options)
         return 0
     _require_runnable(subcommand, options)
+    if subcommand == "lr_find":
+        from experiments.lr_find import RangeTestCLI
+
+        RangeTestCLI(options)
+        return 0
     from experiments.cli import SuiteCLI
 
     SuiteCLI(arguments)

@@ -111,11 +111,11 @@ class RunTracker(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Log the checkpoints, end the run as finished, failed or killed (Ctrl-C), and send the rest."""
+        """Log the checkpoints, end the run: finished, failed or killed (Ctrl-C, SIGTERM); send the rest."""
         if self._sender is None:
             return
         self._log_checkpoints()
-        interrupted = isinstance(sys.exception(), KeyboardInterrupt)
+        interrupted = isinstance(sys.exception(), KeyboardInterrupt | SystemExit)
         self._close("KILLED" if interrupted else "FAILED" if status == "failed" else "FINISHED")
 
     def _log_checkpoints(self) -> None:

@@ -243,12 +243,9 @@ def set_options(module: TimbreTransferModule, pairs: list[str]) -> None:
     Raises:
         UserError: an unknown name, or a value of another type.
     """
-    adaptation = getattr(module, "adaptation", None)
-    known = (
-        {field.name: getattr(adaptation, field.name) for field in dataclasses.fields(adaptation)}
-        if adaptation
-        else {}
-    )
+    adaptation = module.adaptation
+    fields = dataclasses.fields(adaptation) if adaptation else ()
+    known = {field.name: getattr(adaptation, field.name) for field in fields}
     listing = ", ".join(f"{name} (now {value})" for name, value in known.items()) or "none"
     for pair in pairs:
         name, _, text = pair.partition("=")

@@ -27,6 +27,9 @@ class TimbreTransferModule(L.LightningModule):
 
     is_anchor: bool = False
     """Anchors are trivial transfers that every table shows and marks."""
+    adaptation: Any = None
+    """A dataclass of what a user may turn when playing a file (`experiments.transfer --option`), if there is
+    anything."""
 
     def __init__(self, sample_rate: int, instruments: Sequence[str] = ()) -> None:
         super().__init__()

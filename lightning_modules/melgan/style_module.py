@@ -158,13 +158,14 @@ class MelGANStyleModule(MelGANModule):
             "identity": l1_loss(join(self.translator(split(domains.target))), domains.target),
         }
 
-    def validation_step(self, batch: TransferBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Measure the transfer, and what the translator changes in frames of either domain."""
-        super().validation_step(batch, batch_idx)
+        preds = super().validation_step(batch, batch_idx)
         for side, audio in (("source", batch.source), ("target", batch.reference)):
             frames = self.mel(audio, self.sample_rate)
             change = l1_loss(self.translator(frames), frames)
             self.log(f"val/change_of_{side}", change, batch_size=len(audio), sync_dist=True)
+        return preds
 
     # ----------------------------------------------------------------------------------------- inference
 

@@ -3,7 +3,7 @@
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Timer
 from torch.utils.data import DataLoader
 
 from callbacks.curriculum import AttributeSchedule, LearningRateSchedule, Schedule
@@ -52,13 +52,13 @@ def fit(module, *callbacks, ckpt_path=None, **trainer):
 
 def test_values_lie_on_lines_between_the_points():
     schedule = AttributeSchedule("weight", [[0.2, 0.0], [0.4, 10.0], [0.8, 2.0]])
-    values = [schedule.value_at(batch, 100) for batch in (0, 20, 30, 40, 60, 80, 99, 500)]
+    values = [schedule.value_at(progress) for progress in (0, 0.2, 0.3, 0.4, 0.6, 0.8, 0.99, 5.0)]
     assert values == pytest.approx([0.0, 0.0, 5.0, 10.0, 6.0, 2.0, 2.0, 2.0])
 
 
 def test_two_points_at_one_time_are_a_step():
     schedule = AttributeSchedule("weight", [[0.5, 0.0], [0.5, 1.0]])
-    assert [schedule.value_at(batch, 10) for batch in (4, 5, 6)] == [0.0, 1.0, 1.0]
+    assert [schedule.value_at(progress) for progress in (0.4, 0.5, 0.6)] == [0.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("cls", [Schedule, AttributeSchedule, LearningRateSchedule])
@@ -129,3 +129,45 @@ def test_a_training_without_a_known_length_is_refused():
 def test_points_that_are_no_schedule_are_refused(points):
     with pytest.raises(ValueError, match="rising progress"):
         LearningRateSchedule(points)
+
+
+class Pacemaker(Callback):
+    """Lets training time pass by hand: every batch takes ``batch_s``."""
+
+    def __init__(self, batch_s):
+        self.batch_s = batch_s
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        timer = next(c for c in trainer.callbacks if isinstance(c, Timer))
+        done = trainer.fit_loop.total_batch_idx
+        timer.time_elapsed = lambda stage=None: done * self.batch_s
+
+
+def test_a_training_that_time_will_end_follows_the_clock():
+    schedule = AttributeSchedule("weight", [[0.0, 0.0], [1.0, 1.0]], n_batches=1000)
+    seen = fit(Weighted(), Pacemaker(batch_s=5.0), schedule, max_steps=12, max_time={"seconds": 60})
+    progress = [i / 12 for i in range(12)]  # 12 batches of 5 s
+    expected = [max(i / 1000, (share - 0.1) / 0.9) for i, share in enumerate(progress)]
+    assert [weight for weight, _, _ in seen] == pytest.approx(expected)
+
+
+def test_a_training_that_batches_will_end_does_not_look_at_the_clock():
+    schedule = AttributeSchedule("weight", [[0.0, 0.0], [1.0, 1.0]])
+    seen = fit(Weighted(), Pacemaker(batch_s=5.0), schedule, max_steps=8, max_time={"seconds": 45})
+    assert [weight for weight, _, _ in seen] == [i / 8 for i in range(8)]
+
+
+def test_the_clock_of_a_resumed_training_goes_on(tmp_path):
+    class SaveAtEnd(Callback):
+        def on_train_end(self, trainer, pl_module):
+            next(c for c in trainer.callbacks if isinstance(c, Timer))._offset += 30
+            trainer.save_checkpoint(tmp_path / "half.ckpt")
+
+    def schedule():
+        return AttributeSchedule("weight", [[0.0, 0.0], [1.0, 1.0]], n_batches=10**6)
+
+    fit(Weighted(), SaveAtEnd(), schedule(), max_epochs=1, max_time={"seconds": 60})
+    seen = fit(
+        Weighted(), schedule(), max_epochs=2, max_time={"seconds": 60}, ckpt_path=tmp_path / "half.ckpt"
+    )
+    assert 0.44 < seen[0][0] < 0.8  # half of the time was gone, (0.5 - 0.1) / 0.9 of what counts

@@ -1,8 +1,10 @@
 """Jobs come back with their results, from as many processes as asked, and errors come back as they are."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,3 +79,20 @@ def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
 def test_no_jobs_no_results() -> None:
     assert list(run_jobs(square_and_process, [], "", progress=False)) == []
     assert available_cores() >= 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_ends_the_work_also_where_a_training_only_notes_it(workers: int) -> None:
+    noted = []
+    before = signal.signal(signal.SIGTERM, lambda *_: noted.append("for later"))
+    try:
+        jobs = run_jobs(time.sleep, [0.1] * 1000, "Sleeping", workers, progress=False)
+        next(jobs)
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        with pytest.raises(SystemExit):
+            list(jobs)
+        assert noted == []
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert noted == ["for later"]
+    finally:
+        signal.signal(signal.SIGTERM, before)
