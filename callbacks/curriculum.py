@@ -126,8 +126,8 @@ def training_progress(trainer: L.Trainer, n_batches: int | None = None) -> float
 
     Batches are counted by ``trainer.fit_loop.total_batch_idx``, whatever the number of optimizers. Time is
     that of Lightning's own timer (``trainer.max_time``), which a resumed training goes on with. It counts
-    only beyond its first tenth, so that a training which ends by its batches, with some time left, is the same
-    on every machine, however slowly it began.
+    only beyond its first tenth, so that a training which ends by its batches, with some time left, is the
+    same on every machine, however slowly it began.
 
     Args:
         trainer: in training.

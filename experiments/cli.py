@@ -21,6 +21,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from callbacks.audio_examples import AudioExamples
 from callbacks.checkpointing import BestAndLast
 from callbacks.histories import Histories
+from callbacks.predictions import PredictionFiles
 from callbacks.run_record import RunRecord
 from callbacks.system_metrics import SystemMetrics
 from callbacks.test_table import TestTableArtifact
@@ -100,6 +101,7 @@ class SuiteCLI(LightningCLI):
         parser.add_lightning_class_args(AudioExamples, "audio_examples")
         parser.add_lightning_class_args(Histories, "histories")
         parser.add_lightning_class_args(TestTableArtifact, "test_table")
+        parser.add_lightning_class_args(PredictionFiles, "predictions")
         parser.add_lightning_class_args(SystemMetrics, "system_metrics")
         # Ignored by jsonargparse where the model or the data has no such parameter.
         parser.link_arguments("data.init_args.sample_rate", "model.init_args.sample_rate")
@@ -177,6 +179,10 @@ class SuiteCLI(LightningCLI):
         callback = self.trainer.checkpoint_callback
         path = getattr(callback, "best_model_path", None) or getattr(callback, "last_model_path", None)
         self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True)
+
+    def predict(self, **arguments: Any) -> None:
+        """Write the transfers of the test clips as files; `PredictionFiles` does, so nothing is collected."""
+        self.trainer.predict(**{**arguments, "return_predictions": False})
 
     def _command(self, subcommand: str) -> str:
         return f"python -m experiments.run {subcommand} {shlex.join(self._typed)}"

@@ -18,6 +18,7 @@ How to start:
   python -m experiments.run test --config NAME --ckpt_path best   test the latest run's best checkpoint
   python -m experiments.run fit  --config NAME --ckpt_path last   go on with an interrupted training
   python -m experiments.run anchors --config NAME                 test all anchors on the experiment's data
+  python -m experiments.run predict --config NAME --ckpt_path best   write the test clips' transfers as files
   python -m experiments.run lr_find --config NAME                 find learning rates (range test)
   python -m experiments.run fit  --config NAME --print_config     show every key and its value
 

@@ -101,6 +101,18 @@ def test_testing_a_stored_checkpoint_belongs_to_its_run(trained: Trained) -> Non
     assert len(connect(trained.uri).get_metric_history(run.info.run_id, "test/mr_stft")) == 2
 
 
+def test_predict_writes_the_transfer_of_every_test_clip(trained: Trained, tmp_path: Path) -> None:
+    with working_in(trained.root):
+        SuiteCLI(
+            ["predict", "--config", str(SIXTH), "--ckpt_path", "best", "--predictions.output", str(tmp_path)]
+        )
+    names = [f"piece{index}_dull_to_bright_{index:04d}.wav" for index in range(4)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    [example] = json.loads((trained.run_dir / "audio/test/examples.json").read_text())
+    heard = trained.run_dir / "audio/test/01_output.wav"
+    assert (tmp_path / f"{example['piece']}_dull_to_bright_0000.wav").read_bytes() == heard.read_bytes()
+
+
 def test_a_failure_before_set_up_leaves_no_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: object) -> None:
         raise RuntimeError("no data today")

@@ -1,0 +1,60 @@
+"""What `predict` leaves behind: a WAV file for each example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities import rank_zero_info
+
+from datamodules.audio_files import write_wav
+from experiments.tracking import RunTracker
+from lightning_modules.transfer_module import TimbreTransferModule
+
+FOLDER = "predictions"
+
+
+class PredictionFiles(L.Callback):
+    """Write every transfer of `predict` to ``<piece>_<source>_to_<target>_<number>.wav``.
+
+    Args:
+        output: folder; default ``predictions`` in the run's folder, or here where nothing is tracked.
+    """
+
+    def __init__(self, output: str | None = None) -> None:
+        self.output = output
+        self._n_written = 0
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Number the files from 0."""
+        self._n_written = 0
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: TimbreTransferModule,  # type: ignore[override]
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write the transfers of a batch."""
+        ids = zip(batch.source_instrument.tolist(), batch.target_instrument.tolist(), strict=True)
+        pairs = ["_to_".join(pl_module.instruments[i] for i in pair) for pair in ids]
+        for audio, piece, pair in zip(outputs, batch.piece, pairs, strict=True):
+            # Processes count in steps of their number, so that no two write the same file.
+            number = self._n_written * trainer.world_size + trainer.global_rank
+            name = f"{piece.replace('/', '_')}_{pair}_{number:04d}.wav"
+            write_wav(self._folder(trainer) / name, audio.float().cpu().numpy(), pl_module.sample_rate)
+            self._n_written += 1
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say where the files are."""
+        rank_zero_info(f"Wrote {self._n_written} transfers into {self._folder(trainer)}/.")
+
+    def _folder(self, trainer: L.Trainer) -> Path:
+        if self.output is not None:
+            return Path(self.output)
+        run_dirs = [logger.run_dir for logger in trainer.loggers if isinstance(logger, RunTracker)]
+        return Path(*run_dirs[:1], FOLDER)
