@@ -81,14 +81,25 @@ class TrainingSampler(Sampler[ExampleKey]):
         batches: batches an epoch.
         rank: of this process, ``r``.
         world_size: number of processes, ``w``.
+        epoch: the first one; above 0 in a resumed training.
+        batches_done: batches of the first epoch that were dealt before the training was interrupted.
     """
 
-    def __init__(self, batch_size: int, batches: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        batch_size: int,
+        batches: int,
+        rank: int = 0,
+        world_size: int = 1,
+        epoch: int = 0,
+        batches_done: int = 0,
+    ) -> None:
         self.batch_size = batch_size
         self.batches = batches
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
+        self.epoch = self.first_epoch = epoch
+        self.batches_done = batches_done
 
     def set_epoch(self, epoch: int) -> None:
         """Move to another epoch; Lightning calls this before each."""
@@ -98,7 +109,8 @@ class TrainingSampler(Sampler[ExampleKey]):
         return self.batches * self.batch_size
 
     def __iter__(self) -> Iterator[ExampleKey]:
-        for batch in range(self.batches):
+        done = self.batches_done if self.epoch == self.first_epoch else 0
+        for batch in range(done, self.batches):
             first = (batch * self.world_size + self.rank) * self.batch_size
             for number in range(first, first + self.batch_size):
                 yield ExampleKey(self.epoch, number)

@@ -145,7 +145,9 @@ class TransferDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Endless examples, ``batches_per_epoch`` batches at a time."""
-        sampler = TrainingSampler(self.batch_size, self.batches_per_epoch, *self._rank())
+        sampler = TrainingSampler(
+            self.batch_size, self.batches_per_epoch, *self._rank(), *self._resumed_progress()
+        )
         return self._loader(self.training_data(), batch_size=self.batch_size, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader:
@@ -200,6 +202,16 @@ class TransferDataModule(L.LightningDataModule):
 
     def _rank(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _resumed_progress(self) -> tuple[int, int]:
+        """The epoch to begin with, and how many of its batches were trained before an interruption."""
+        if self.trainer is None:
+            return 0, 0
+        loop: Any = self.trainer.fit_loop  # whose counters have only their base class as type
+        in_mid_epoch = loop.epoch_progress.current.ready > loop.epoch_progress.current.processed
+        batches_done = loop.epoch_loop.batch_progress.current.processed if in_mid_epoch else 0
+        epochs_done, batches_done = divmod(batches_done, self.batches_per_epoch)
+        return self.trainer.current_epoch + epochs_done, batches_done
 
     # ------------------------------------------------------------------ requests that cannot be met
 

@@ -34,6 +34,8 @@ from lightning_modules.transfer_module import TimbreTransferModule
 # Noise that says nothing to a user of this suite.
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+# Our samplers begin where the checkpoint's epoch was left, without the protocol that Lightning looks for.
+warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
 logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
     lambda r: "litlogger" not in r.getMessage()
 )

@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--sample-rate", type=int, help="rate of the result in Hz (default: the model's)")
     add(
-        "--chunk-s", type=float, help="transfer in chunks of this many seconds, to bound memory on long files"
+        "--chunk-s",
+        type=float,
+        help="transfer in chunks of so many seconds, each adapted alone, to bound memory on long files",
     )
     add("--picture", action="store_true", help="also draw spectrograms beside the result")
     add("--device", default="cpu", help="cpu, cuda, … (default: %(default)s)")

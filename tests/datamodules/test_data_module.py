@@ -203,3 +203,65 @@ def test_audio_is_not_changed_on_its_way(make) -> None:
     batch = next(iter(data.train_dataloader()))
     scaled = batch.target.numpy() * 32768
     assert np.array_equal(scaled, np.round(scaled))
+
+
+class Watching(L.LightningModule):
+    """Trains nothing and remembers what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[bytes] = []
+
+    def training_step(self, batch: TransferBatch, batch_idx: int) -> torch.Tensor:
+        self.seen.append(batch.source.numpy().tobytes())
+        return self.weight**2
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class StopAfter(L.Callback):
+    """Saves after some batches, as a periodic checkpoint does, and ends."""
+
+    def __init__(self, n_batches: int, path: Path) -> None:
+        self.n_batches, self.path = n_batches, path
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.n_batches:
+            trainer.save_checkpoint(self.path)
+            trainer.should_stop = True
+
+
+def watched(data: TransferDataModule, *callbacks: L.Callback, ckpt_path: Path | None = None) -> list[bytes]:
+    """What two epochs of three batches, or what is left of them, give to a module."""
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        limit_val_batches=0,
+        callbacks=list(callbacks),
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    module = Watching()
+    trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    return module.seen
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("n_batches", [2, 3, 4])
+def test_a_resumed_training_goes_on_with_the_next_batch(
+    make, tmp_path: Path, n_batches: int, num_workers: int
+) -> None:
+    def data() -> TransferDataModule:
+        return make(PairedDataModule, num_workers=num_workers)
+
+    whole = watched(data())
+    assert len(set(whole)) == 6
+    before = watched(data(), StopAfter(n_batches, tmp_path / "a.ckpt"))
+    after = watched(data(), ckpt_path=tmp_path / "a.ckpt")
+    assert before == whole[:n_batches]
+    assert after == whole[n_batches:]
