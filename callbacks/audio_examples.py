@@ -13,7 +13,7 @@ from torch import Tensor
 from callbacks.pictures import save_animation, save_picture
 from datamodules.audio_files import write_wav
 from datamodules.batch import TransferBatch
-from experiments.tracking import RunTracker, tracker_of
+from experiments.tracking import RunTracker, n_batches_done, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
 
 TEST_FOLDER = "audio/test"
@@ -37,6 +37,16 @@ class Excerpt(NamedTuple):
         return cls(
             batch.track[index], f"{source}->{target}", batch.piece[index], batch.reference_piece[index]
         )
+
+
+class Place(NamedTuple):
+    """Where excerpts of one validation or test go."""
+
+    folder: str
+    """Below the run's."""
+    when: str
+    """For the title of the pictures."""
+    n_excerpts: int
 
 
 class AudioExamples(L.Callback):
@@ -82,8 +92,9 @@ class AudioExamples(L.Callback):
         """Log the excerpts of this batch, when it is a turn for examples."""
         turn = self.every_n_validations and self._n_validations % self.every_n_validations == 0
         if turn and not trainer.sanity_checking:
-            folder = f"{STEPS_FOLDER}{trainer.global_step:07d}"
-            self._log(trainer, pl_module, batch, outputs, self.n_validation, folder)
+            n = n_batches_done(trainer)
+            place = Place(f"{STEPS_FOLDER}{n:07d}", f"after {n} batches", self.n_validation)
+            self._log(trainer, pl_module, batch, outputs, place)
 
     def on_test_batch_end(
         self,
@@ -95,7 +106,7 @@ class AudioExamples(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Log the excerpts of this batch."""
-        self._log(trainer, pl_module, batch, outputs, self.n_test, TEST_FOLDER)
+        self._log(trainer, pl_module, batch, outputs, Place(TEST_FOLDER, "test", self.n_test))
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log an animation of each excerpt's pictures, also of those from before a resumption."""
@@ -124,8 +135,7 @@ class AudioExamples(L.Callback):
         module: L.LightningModule,
         batch: TransferBatch,
         outputs: Tensor,
-        limit: int,
-        folder: str,
+        place: Place,
     ) -> None:
         tracker = tracker_of(trainer)
         if tracker is None or not isinstance(module, TimbreTransferModule):
@@ -133,12 +143,10 @@ class AudioExamples(L.Callback):
         for index in range(len(batch.piece)):
             excerpt = Excerpt.of(batch, index, module.instruments)
             new_pair = (excerpt.track, excerpt.pair) not in {(e.track, e.pair) for e in self._heard}
-            if new_pair and len(self._heard) < limit:
+            if new_pair and len(self._heard) < place.n_excerpts:
                 self._heard.append(excerpt)
-                stem = f"{folder}/{len(self._heard):02d}"
-                title = " · ".join(
-                    (excerpt.track, excerpt.pair, excerpt.piece, f"step {trainer.global_step}")
-                )
+                stem = f"{place.folder}/{len(self._heard):02d}"
+                title = " · ".join((excerpt.track, excerpt.pair, excerpt.piece, place.when))
                 self._write(tracker, stem, _parts(batch, outputs, index), title, module.sample_rate)
 
     @staticmethod

@@ -9,7 +9,7 @@ import lightning as L
 import psutil
 import torch
 
-from experiments.tracking import tracker_of
+from experiments.tracking import n_batches_done, tracker_of
 
 MIB = 2**20
 
@@ -34,7 +34,7 @@ class SystemMetrics(L.Callback):
         if tracker is None or not self.every_s or time.monotonic() - self._last < self.every_s:
             return
         self._last = time.monotonic()
-        tracker.log_metrics(self.read(pl_module.device), trainer.global_step)
+        tracker.log_metrics(self.read(pl_module.device), n_batches_done(trainer))
 
     def read(self, device: torch.device) -> dict[str, float]:
         """CPU in per cent of one core since the last reading, memory in MiB, GPU memory on CUDA."""

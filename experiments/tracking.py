@@ -150,6 +150,14 @@ def tracker_of(trainer: L.Trainer) -> RunTracker | None:
     return next((logger for logger in trainer.loggers if isinstance(logger, RunTracker)), None)
 
 
+def n_batches_done(trainer: L.Trainer) -> int:
+    """Training batches so far: the step of every logged value.
+
+    ``trainer.global_step`` counts the steps of all optimizers, twice as many in a GAN.
+    """
+    return int(trainer.fit_loop.total_batch_idx) + 1
+
+
 def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, value in params.items():
