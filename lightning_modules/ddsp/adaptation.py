@@ -57,18 +57,38 @@ class Conditioning(NamedTuple):
 
 
 def detect_notes(features: Features, settings: Adaptation) -> Tensor:
-    """Where notes sound: confident pitch and not much quieter than the loudest part.
+    """Where notes sound: confident pitch that stays, and not much quieter than the loudest part.
 
     Returns:
         ``(B, N)`` bool.
     """
     loudest = torch.quantile(features.loudness_db, 0.95, dim=-1, keepdim=True)
     loud = features.loudness_db > (loudest - settings.note_range_db).clamp(min=SILENCE_DB)
-    return loud & (features.f0_confidence >= settings.voiced_confidence)
+    confident = features.f0_confidence >= settings.voiced_confidence
+    return loud & confident & pitch_stays(features.f0_hz)
+
+
+STEADY_MS, STEADY_SEMITONES = 48.0, 1.5
+
+
+def pitch_stays(f0_hz: Tensor) -> Tensor:
+    """Where a frame is in some 48 ms within which the pitch moves by less than 1.5 semitones, ``(B, N)``.
+
+    A tracker can be sure of itself in the hiss of a room, but not of the same pitch for long; vibrato,
+    glides and changes of note pass.
+    """
+    half = round(STEADY_MS / 2000 * FRAME_RATE_HZ)
+    midi = hz_to_midi(f0_hz).unsqueeze(1)
+    padded = torch.nn.functional.pad(midi, (half, half), mode="replicate")
+    highest, lowest = (
+        sign * torch.nn.functional.max_pool1d(sign * padded, 2 * half + 1, stride=1) for sign in (1, -1)
+    )
+    steady = (highest - lowest < STEADY_SEMITONES).to(midi)
+    return torch.nn.functional.max_pool1d(steady, 2 * half + 1, stride=1, padding=half).squeeze(1) > 0
 
 
 QUANTILES = torch.linspace(0.02, 0.98, 25)
-FADE_DB = 15.0
+FADE_DB = 10.0
 """Below the quietest notes lie releases, then the room and its hiss: silent from so many dB further down."""
 IN_RANGE = 0.9
 """Share of a source's notes that must lie in the instrument's range for the source to stay as it is."""

@@ -24,6 +24,11 @@ VOICED_CONFIDENCE = 0.5
 MISSED = 1e-4
 """Likelihood of a frame in which no moment of the source has the right pitch: it teaches nothing."""
 
+HISS_DB = (25.0, 70.0)
+"""How far below the loudest frames the hiss of a room is drawn."""
+WANDERING_FRAMES = 10
+"""Frames for which a tracker stays with a pitch in hiss."""
+
 
 class Spoken(NamedTuple):
     """What the network says of ``N`` frames with ``K`` moments to choose from."""
@@ -58,7 +63,7 @@ class Articulation(nn.Module):
 
     _STRIDE = 4
     """Frames between the moments whose pitch the network sees."""
-    _MAX_CHANGE_DB = 20.0
+    _MAX_CHANGE_DB = 12.0
     _INTERVAL = 2.0
     """Semitones from which one interval is as good as another."""
 
@@ -120,7 +125,7 @@ class Articulation(nn.Module):
         right pitch. (Minus the expected error would be simpler, but its gradient vanishes where a
         right moment is unlikely: late sources were never told from early ones.) Loudness: mean |Δ| in dB.
         """
-        said = self(source)
+        said = self(in_a_room(source) if self.training else source)
         target_midi = hz_to_midi(repair_pitch(target.f0_hz, target.f0_confidence)).unsqueeze(1)
         right = (said.candidates_midi - target_midi).abs() < RIGHT_SEMITONES
         likelihood = (said.moment_logits.softmax(dim=1) * right).sum(dim=1)
@@ -129,6 +134,25 @@ class Articulation(nn.Module):
         return ArticulationTerms(
             nats.sum() / voiced.sum().clamp(min=1), (said.loudness_db - target.loudness_db).abs().mean()
         )
+
+
+def in_a_room(features: Features) -> Features:
+    """The same played in a room: hiss, as loud as chance has it, which a tracker gives wandering pitches.
+
+    Renderings are silent between notes. Without this a recording's hiss is nothing that the network ever saw,
+    and it made notes of it.
+    """
+    loudness = features.loudness_db
+    loudest = torch.quantile(loudness, 0.95, dim=-1, keepdim=True)
+    hiss_db = loudest - HISS_DB[0] - (HISS_DB[1] - HISS_DB[0]) * torch.rand_like(loudest)
+    wandering = 40.0 + 48.0 * torch.rand_like(loudness[:, ::WANDERING_FRAMES])
+    wandering = wandering.repeat_interleave(WANDERING_FRAMES, dim=1)[:, : loudness.shape[1]]
+    power = 10 ** (loudness / 10) + 10 ** (hiss_db / 10)
+    return Features(
+        f0_hz=torch.where(loudness < hiss_db, midi_to_hz(wandering), features.f0_hz),
+        f0_confidence=features.f0_confidence,
+        loudness_db=10 * torch.log10(power),
+    )
 
 
 def _convolution(n_in: int, n_out: int, kernel: int, dilation: int) -> nn.Sequential:

@@ -93,6 +93,17 @@ def test_silence_has_no_notes():
     assert not detect_notes(features_of(65.0, -80.0, 1.0), Adaptation()).any()
 
 
+def test_a_pitch_that_wanders_is_no_note_and_vibrato_is_one():
+    frames = torch.arange(400.0)
+    vibrato = 60 + 0.5 * torch.sin(2 * torch.pi * 6 * frames / 250)
+    leaps = torch.where(frames < 200, 60.0, 67.0)
+    hiss = 50 + 30 * torch.rand(400, generator=torch.Generator().manual_seed(0))
+    notes = [
+        detect_notes(features_of(midi), Adaptation()).float().mean().item() for midi in (vibrato, leaps, hiss)
+    ]
+    assert notes == [1.0, 1.0, 0.0]
+
+
 # ------------------------------------------------------------------------------------------ loudness
 
 

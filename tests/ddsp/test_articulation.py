@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.batch import Features
-from lightning_modules.ddsp.articulation import Articulation
+from lightning_modules.ddsp.articulation import Articulation, in_a_room
 from lightning_modules.ddsp.pitch_repair import hz_to_midi, midi_to_hz
 
 N_FRAMES = 500
@@ -94,11 +94,29 @@ def test_the_pitch_term_is_the_log_likelihood_of_a_right_moment():
     """A constant pitch is right at every moment: 0 nats. Two octaves off, at none."""
     source = melody(0)._replace(f0_hz=torch.full((4, N_FRAMES), 440.0))
     off = source._replace(f0_hz=torch.full((4, N_FRAMES), 1760.0))
-    articulation = Articulation()
+    articulation = Articulation().eval()
     right, wrong = (articulation.terms(source, target) for target in (source, off))
     assert right.articulation_pitch.item() == pytest.approx(0.0, abs=1e-3)
     assert wrong.articulation_pitch.item() == pytest.approx(9.21, abs=0.01)  # −ln 1e-4
     assert right.articulation_loudness.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_hiss_is_heard_in_training_only_and_below_the_notes():
+    torch.manual_seed(0)
+    source = melody(5)
+    source.loudness_db[:, :60] = -80.0
+    heard = in_a_room(source)
+    assert (heard.loudness_db >= source.loudness_db).all()
+    hiss_db = heard.loudness_db[:, :60]
+    below = source.loudness_db.quantile(0.95) - hiss_db
+    assert (below > 24.9).all() and (below < 70.1).all() and below[:, 0].std() > 1
+    assert hz_to_midi(heard.f0_hz[:, :60]).std() > 5
+    loud = source.loudness_db > hiss_db[:, :1]
+    assert torch.equal(heard.f0_hz[loud], source.f0_hz[loud])
+    articulation = Articulation()
+    once, again = (articulation.terms(source, source).articulation_loudness.item() for _ in range(2))
+    assert once != again
+    assert articulation.eval().terms(source, source).articulation_loudness.item() == 0
 
 
 def test_gradients_reach_every_parameter(trained):
