@@ -318,5 +318,8 @@ class PairedFeatureDataModule(FeatureDataModule):
             return super().training_data()
 
     def _training_items(self, corpus: Corpus) -> list[Item]:
-        wanted = {*self.source_instruments, *self.target_instruments}
-        return [i for i in corpus.select("train") if i.instrument in wanted and i.track in self.tracks]
+        try:
+            pairs = PairedData(self.selection(reference_s=0.0)).all_pairs()
+        except NoPairsError:
+            return super()._training_items(corpus)
+        return sorted({item for pair in pairs for item in pair})

@@ -21,7 +21,7 @@ from datamodules.data_module import (
     TransferDataModule,
     UnpairedDataModule,
 )
-from datamodules.datasets import SelfReferenceData
+from datamodules.datasets import FeatureData, SelfReferenceData
 from datamodules.rendering import RenderedCorpus
 
 FEATURE_KINDS = [FeatureDataModule, PairedFeatureDataModule]
@@ -184,6 +184,15 @@ def test_one_instrument_is_no_transfer(tiny_source: RenderedCorpus) -> None:
 def test_a_corpus_is_asked_for_before_it_is_there(tiny_source: RenderedCorpus) -> None:
     with pytest.raises(CorpusError, match="prepare_data"):
         _ = PairedDataModule(tiny_source).corpus_root
+
+
+def test_over_recordings_paired_features_are_those_of_the_target_alone(make) -> None:
+    data = make(PairedFeatureDataModule, target_instruments=["violin"])
+    assert {item.instrument for item in data._training_items(data.corpus)} == set(data.instruments)
+    recordings = [item._replace(piece=f"{item.instrument}-{item.piece}") for item in data.corpus.items]
+    data._corpus = replace(data.corpus, items=tuple(recordings))
+    assert {item.instrument for item in data._training_items(data.corpus)} == {"violin"}
+    assert type(data.training_data()) is FeatureData
 
 
 def test_over_recordings_one_shot_is_self_supervised(make) -> None:
