@@ -114,19 +114,22 @@ class Pix2PixModule(TimbreTransferModule):
     def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Measure the transfer, and the losses of training."""
         preds = super().validation_step(batch, batch_idx)
-        self._measure_losses(batch, "val")
+        self._measure_losses(batch, preds, "val")
         return preds
 
     def test_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Measure the transfer, and the losses of training."""
         preds = super().test_step(batch, batch_idx)
-        self._measure_losses(batch, "test")
+        self._measure_losses(batch, preds, "test")
         return preds
 
-    def _measure_losses(self, batch: TransferBatch, stage: str) -> None:
+    def _measure_losses(self, batch: TransferBatch, preds: Tensor, stage: str) -> None:
         if batch.target is None:
             return
         attempt = self.attempt(batch)
+        heard = self.spectrogram.image(self.spectrogram.analyse(self._whole_slices(preds)))
+        wanted = self.spectrogram.image(attempt.target)
+        self._log(stage, {"audio_mae": mean_absolute_error(heard, wanted)}, len(wanted))
         self._generator_loss(attempt, stage)
         if self.discriminator is not None:
             self._discriminator_loss(attempt, stage)
