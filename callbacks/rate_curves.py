@@ -34,11 +34,16 @@ class RateCurve(NamedTuple):
         return gaussian_filter1d(bounded, SMOOTHING * len(bounded), mode="nearest")
 
     def suggestion(self) -> float | None:
-        """Where the smoothed loss falls most steeply over log rate; ``None`` where it never falls."""
-        if len(self.rates) < 2:
+        """Where the smoothed loss falls most steeply over log rate; ``None`` where it never falls.
+
+        Only below `lowest`: a loss that exploded may fall steeply too.
+        """
+        smoothed = self.smoothed()
+        n_useful = int(smoothed.argmin()) + 1
+        if n_useful < 2:
             return None
-        slope = np.gradient(self.smoothed(), np.log(self.rates))
-        return float(self.rates[slope.argmin()]) if slope.min() < 0 else None
+        slope = np.gradient(smoothed[:n_useful], np.log(self.rates[:n_useful]))
+        return float(self.rates[slope.argmin()])
 
     def lowest(self) -> float:
         """The rate with the lowest smoothed loss: higher ones do harm."""

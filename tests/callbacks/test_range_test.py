@@ -153,6 +153,16 @@ def test_the_steepest_slope_is_found_through_noise() -> None:
     assert 0.3e-3 < suggestion < 3e-3
 
 
+def test_a_fall_after_an_explosion_suggests_nothing() -> None:
+    rates = np.geomspace(1e-6, 1, 200)
+    falling = 1 / (1 + rates / 1e-4)
+    exploding = np.where((rates > 1e-3) & (rates < 1e-1), 3.0, 0.0)
+    curve = RateCurve(rates, falling + exploding + 0.6 * (rates >= 1e-1))
+    suggestion = curve.suggestion()
+    assert suggestion is not None
+    assert 1e-5 < suggestion < 1e-3
+
+
 @pytest.mark.parametrize(
     ("losses", "diverged"),
     [
