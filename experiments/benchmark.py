@@ -1,4 +1,4 @@
-"""Measure speed and size: ``python -m experiments.benchmark models|data``.
+"""Measure speed and size: ``python -m experiments.benchmark models|data|vocoder``.
 
 ``--format table`` (default) for the terminal, ``json`` for programs: one document and nothing else on
 standard output. ``--write`` also writes ``benchmarks/<name>.md``, with the command, machine and versions.
@@ -24,7 +24,11 @@ from typing import Any
 
 from experiments.errors import run_command
 
-BENCHMARKS = {"models": "experiments.benchmark_models", "data": "experiments.benchmark_data"}
+BENCHMARKS = {
+    "models": "experiments.benchmark_models",
+    "data": "experiments.benchmark_data",
+    "vocoder": "experiments.benchmark_vocoder",
+}
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 VERSIONED = ("torch", "lightning", "numpy", "soxr", "midirenderer", "pesto-pitch")
 Row = dict[str, Any]

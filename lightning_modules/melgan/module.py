@@ -16,10 +16,10 @@ from datamodules.batch import TransferBatch
 from lightning_modules.adversarial_training import take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, HingeLoss, feature_matching
 from lightning_modules.melgan import losses
+from lightning_modules.melgan.inference import Vocoding, vocode
 from lightning_modules.melgan.losses import LossWeights, weighted_sum
 from lightning_modules.melgan.mel import LogMel
 from lightning_modules.melgan.network import Generator, Judgement, MultiScaleDiscriminator, NetworkSizeError
-from lightning_modules.melgan.vocoding import vocode
 from lightning_modules.transfer_module import TimbreTransferModule
 
 CHUNK_FRAMES = 512
@@ -38,6 +38,7 @@ class MelGANModule(TimbreTransferModule):
         sample_rate: in Hz.
         instruments: names behind instrument ids; it makes no difference between them.
         mel: audio → mel frames.
+        vocoding: how the trained generator is made to work.
         adversarial_loss: the game of the two networks.
         loss_weights: weight of each term of the generator.
         generator_optimizer: of the generator.
@@ -51,6 +52,7 @@ class MelGANModule(TimbreTransferModule):
         sample_rate: int = 22_050,
         instruments: Sequence[str] = (),
         mel: LogMel | None = None,
+        vocoding: Vocoding | None = None,
         adversarial_loss: AdversarialLoss | None = None,
         loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied below)
         generator_optimizer: OptimizerCallable = torch.optim.Adam,
@@ -63,6 +65,7 @@ class MelGANModule(TimbreTransferModule):
         self.discriminator = discriminator
         self.mel = mel or LogMel()
         self._require_fitting_mel()
+        self.vocoding = vocoding or Vocoding()
         self.adversarial_loss = adversarial_loss or HingeLoss()
         self.loss_weights = replace(loss_weights)
         self.generator_optimizer = generator_optimizer
@@ -128,6 +131,15 @@ class MelGANModule(TimbreTransferModule):
             "feature_matching": feature_matching(features_of(of_real), features_of(of_fake)),
         }
 
+    def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
+        """Measure the transfer, and what vocoding alone costs: the source, given back, against itself."""
+        preds = super().validation_step(batch, batch_idx)
+        source = batch.source
+        given_back = self.vocoded(self.mel(source, self.sample_rate), source.shape[-1])
+        distance = losses.mr_stft(given_back, source)
+        self.log("val/vocoder_mr_stft", distance, batch_size=len(source), sync_dist=True)
+        return preds
+
     # ----------------------------------------------------------------------------------------- inference
 
     def transfer(
@@ -144,7 +156,7 @@ class MelGANModule(TimbreTransferModule):
 
     def vocoded(self, mel: Tensor, n_samples: int) -> Tensor:
         """Audio ``(B, n_samples)`` of mel frames ``(B, M, N)``; silence behind the last frame."""
-        audio = vocode(self.network, mel, self.mel.hop, CHUNK_FRAMES)[:, :n_samples]
+        audio = vocode(self.vocoding(self.network), mel, self.mel.hop, CHUNK_FRAMES)[:, :n_samples]
         return pad(audio, (0, n_samples - audio.shape[-1]))
 
     def _require_fitting_mel(self) -> None:

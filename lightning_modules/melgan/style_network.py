@@ -13,6 +13,8 @@ from torch.nn.functional import interpolate, leaky_relu, pad
 from torch.nn.utils.parametrizations import spectral_norm
 
 SLOPE = 0.2
+NEARLY_1 = 0.99
+"""As near to the ends of the range as the inverse of tanh may come: 0.6 dB, where it still has a gradient."""
 N_CHUNKS = 3
 """Chunks of a clip: translated one by one, judged joined."""
 STRIDE = 4
@@ -33,9 +35,13 @@ def join(chunks: Tensor) -> Tensor:
 
 
 class MelTranslator(nn.Module):
-    """Mel frames of one domain → mel frames of another, both in [−1, 1]::
+    """Mel frames of one domain → mel frames of another, both in [−1, 1].
 
-        Conv 3 ─┬───────────────────── skip ─────────────────────► Conv 1 ─► tanh
+    The input is the outermost skip: what the layers give is a change of it, and so a filter that changes
+    with time, as all these numbers are logarithms. It begins with next to none::
+
+        mel ──────────────────────────── skip ─────────────────────────────► + ─► tanh
+        Conv 3 ─┬───────────────────── skip ─────────────────────► Conv 1 ──┘
                 └► Conv 9, ½ ─┬─────── skip ───────► ×2, Conv 9 ────┘
                               └► Conv 7, ½ ─► ×2, Conv 7 ┘
 
@@ -52,6 +58,7 @@ class MelTranslator(nn.Module):
         self.up_2 = nn.Conv1d(channels, channels, 7, padding=3)
         self.up_1 = nn.Conv1d(2 * channels, channels, 9, padding=4)
         self.last = nn.Conv1d(2 * channels, n_mels, 1)
+        nn.init.normal_(self.last.weight, std=0.01)
 
     def forward(self, mel: Tensor) -> Tensor:
         """``(B, M, N)`` → ``(B, M, N)``, any N; what is behind the end is silence."""
@@ -62,7 +69,8 @@ class MelTranslator(nn.Module):
         x = leaky_relu(self.down_4(halved), SLOPE)
         x = leaky_relu(self.up_2(interpolate(x, scale_factor=2)), SLOPE)
         x = leaky_relu(self.up_1(interpolate(torch.cat([x, halved], 1), scale_factor=2)), SLOPE)
-        return torch.tanh(self.last(torch.cat([x, columns], 1)))[..., :n_frames]
+        change = self.last(torch.cat([x, columns], 1))
+        return torch.tanh(padded.clamp(-NEARLY_1, NEARLY_1).atanh() + change)[..., :n_frames]
 
 
 class ChunkCritic(nn.Module):

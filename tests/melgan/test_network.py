@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_modules.melgan.inference import BFloat16Products, ProductGenerator, vocode
 from lightning_modules.melgan.network import (
     Generator,
     MultiScaleDiscriminator,
     NetworkSizeError,
     ScaleDiscriminator,
 )
-from lightning_modules.melgan.vocoding import vocode
 from tests.melgan.conftest import tone
 
 
@@ -76,6 +76,27 @@ def test_chunks_give_what_the_whole_gives(generator, chunk_frames):
     with torch.inference_mode():
         chunks = vocode(generator, mel, 256, chunk_frames)
         torch.testing.assert_close(chunks, generator(mel), atol=1e-9, rtol=0)
+
+
+def test_matrix_products_are_the_convolutions(generator):
+    mel = 2 * torch.rand(2, 20, 9, dtype=torch.double) - 1
+    with torch.inference_mode():
+        exact = generator(mel)
+        products = ProductGenerator(generator, torch.double)(mel)
+    torch.testing.assert_close(products.double(), exact, atol=1e-6, rtol=0)
+
+
+def test_rounding_noise_of_bfloat16_is_30_db_below_the_sound(generator):
+    mel = 2 * torch.rand(1, 20, 16, dtype=torch.double) - 1
+    with torch.inference_mode():
+        exact, rounded = generator(mel), ProductGenerator(generator, torch.bfloat16)(mel)
+    assert 10 * torch.log10(exact.square().sum() / (rounded - exact).square().sum()) > 30
+
+
+def test_preparing_leaves_the_generator_alone(generator):
+    before = {name: p.clone() for name, p in generator.named_parameters()}
+    BFloat16Products()(generator)
+    assert all(torch.equal(p, before[name]) and p.requires_grad for name, p in generator.named_parameters())
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 3, 4, 17])
