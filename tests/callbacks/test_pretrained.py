@@ -4,18 +4,76 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
+import yaml
 
 from callbacks.pretrained import PretrainedParts
-from experiments import checkpoints
+from experiments.cli import SuiteCLI
 from experiments.errors import UserError
 from lightning_modules.transfer_module import TimbreTransferModule
-from tests.experiments.conftest import Trained, working_in
-from tests.experiments.sixth.module import SixthModule
-from tests.melgan.conftest import small_vocoder
+
+SMALL = {
+    "network": {"init_args": {"channels": 16}},
+    "discriminator": {"init_args": {"channels": [8, 16], "group_size": 8, "initial_std": None}},
+}
 
 
-@pytest.fixture(autouse=True)
-def example_architecture_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints, "TRUSTED", (*checkpoints.TRUSTED, "tests.experiments"))
+def configured(path: Path, channels: int = 16) -> list[str]:
+    """The arguments of a small vocoder."""
+    parts = SMALL | {"network": {"init_args": {"channels": channels, "initial_std": None}}}
+    path.write_text(yaml.safe_dump({"model": {"init_args": parts}}))
+    return ["--config", "melgan_vocoder", "--config", str(path)]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of another vocoder than seed 0 gives."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    other = untrained(folder, seed=1)
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_model_summary=False, default_root_dir=folder)
+    trainer.strategy.connect(other)
+    trainer.save_checkpoint(folder / "other.ckpt")
+    return folder / "other.ckpt"
+
+
+def untrained(folder: Path, channels: int = 16, seed: int = 0) -> TimbreTransferModule:
+    options = [*configured(folder / "small.yaml", channels), "--seed_everything", str(seed)]
+    return SuiteCLI(options, run=False).model
+
+
+def set_up(
+    checkpoint: Path | str, parts: list[str], module: TimbreTransferModule, frozen: bool = True
+) -> None:
+    PretrainedParts(str(checkpoint), parts, frozen).setup(None, module, "fit")  # type: ignore[arg-type]
+
+
+def test_named_parts_arrive_and_stand_still(checkpoint: Path, tmp_path: Path) -> None:
+    stored = torch.load(checkpoint, weights_only=True)["state_dict"]
+    module = untrained(tmp_path)
+    set_up(checkpoint, ["network"], module)
+    for name, weights in module.network.state_dict().items():
+        assert torch.equal(weights, stored[f"network.{name}"])
+    assert not any(p.requires_grad for p in module.network.parameters())
+    assert all(p.requires_grad for p in module.discriminator.parameters())
+    last = "discriminator.scales.0.last.parametrizations.weight.original1"
+    assert not torch.equal(module.state_dict()[last], stored[last])
+
+
+def test_parts_may_go_on_learning(checkpoint: Path, tmp_path: Path) -> None:
+    module = untrained(tmp_path)
+    set_up(checkpoint, ["network"], module, frozen=False)
+    assert all(p.requires_grad for p in module.parameters())
+
+
+def test_what_does_not_fit_is_named(checkpoint: Path, tmp_path: Path) -> None:
+    module, larger = untrained(tmp_path), untrained(tmp_path, channels=32)
+    with pytest.raises(UserError, match=r"cannot take 'translator' from .*other\.ckpt.*MelGANModule"):
+        set_up(checkpoint, ["translator"], module)
+    with pytest.raises(
+        UserError, match=r"'network' of .*has other sizes than this experiment's: size mismatch"
+    ):
+        set_up(checkpoint, ["network"], larger)
+    with pytest.raises(UserError, match="no run"):
+        set_up("nothing", ["network"], module)
