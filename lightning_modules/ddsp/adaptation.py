@@ -27,6 +27,8 @@ class Adaptation:
     """How a source is fitted to the target instrument.
 
     Args:
+        articulate: let the instrument speak in its own time and loudness, where the model has learnt them;
+            false keeps the player's.
         octave_shift: bring a source that lies outside the instrument's range into it, by whole octaves.
         loudness_tolerance_db: how far each quantile of the source's loudness may be from the instrument's
             before it is moved. 0 gives every source the instrument's distribution, and so takes its
@@ -37,6 +39,7 @@ class Adaptation:
         loudness_shift_db: by hand, added at the end where the source sounds.
     """
 
+    articulate: bool = True
     octave_shift: bool = True
     loudness_tolerance_db: float = 6.0
     voiced_confidence: float = 0.5

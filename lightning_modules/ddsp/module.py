@@ -147,7 +147,8 @@ class DDSPModule(TimbreTransferModule):
 
     def condition(self, features: Features) -> Conditioning:
         """What the network is told of a source with these features."""
-        spoken = features if self.articulation is None else self.articulation.speak(features)
+        articulation = self.articulation if self.adaptation.articulate else None
+        spoken = features if articulation is None else articulation.speak(features)
         # Silence is the source's, whatever was made of it.
         gate = silence_gate(features.loudness_db)
         return adapt(spoken, self.statistics, self.adaptation)._replace(gate=gate)

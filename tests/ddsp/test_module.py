@@ -150,6 +150,10 @@ def test_silence_stays_silent_whatever_the_articulation_says(small_module, tone_
         small_module.articulation.head.bias[-1] = 10.0  # + 20 dB everywhere
     with torch.inference_mode():
         assert small_module.transfer(torch.zeros(1, 8000)).abs().max() == 0
+        louder = small_module.condition(tone_batch.features).loudness_db
+        small_module.adaptation.articulate = False
+        as_played = small_module.condition(tone_batch.features).loudness_db
+    assert louder.mean() > as_played.mean() + 3
 
 
 # -------------------------------------------------------------------------------------------- reverb
