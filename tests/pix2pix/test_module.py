@@ -133,6 +133,14 @@ def test_slices_of_a_validation_clip_are_examples_of_their_own(pair_batch):
     torch.testing.assert_close(attempt.condition.images[[1, 4]], alone.condition.images)
 
 
+def test_a_segment_shorter_than_a_slice_is_continued_with_silence(pair_batch):
+    module = build()
+    short = pair_batch._replace(source=pair_batch.source[:, :700], target=pair_batch.target[:, :700])
+    whole = torch.nn.functional.pad(short.source, (0, pair_batch.source.shape[-1] - 700))
+    expected = module.translator.condition(whole, None)
+    torch.testing.assert_close(module.attempt(short).condition.images, expected.images)
+
+
 def test_a_transfer_leaves_the_mode_as_it_was():
     module = build()
     for mode in (True, False):
