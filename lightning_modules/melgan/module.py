@@ -11,6 +11,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.optim import Optimizer
+from torchaudio.functional import highpass_biquad
 
 from datamodules.batch import TransferBatch
 from lightning_modules.adversarial_training import take_turn
@@ -24,6 +25,8 @@ from lightning_modules.transfer_module import TimbreTransferModule
 
 CHUNK_FRAMES = 512
 """Frames that a transfer generates at a time: about six seconds."""
+LOWEST_HZ = 30.0
+"""What is below is no music."""
 
 
 class MelGANModule(TimbreTransferModule):
@@ -156,7 +159,9 @@ class MelGANModule(TimbreTransferModule):
 
     def vocoded(self, mel: Tensor, n_samples: int) -> Tensor:
         """Audio ``(B, n_samples)`` of mel frames ``(B, M, N)``; silence behind the last frame."""
-        audio = vocode(self.vocoding(self.network), mel, self.mel.hop, CHUNK_FRAMES)[:, :n_samples]
+        audio = vocode(self.vocoding(self.network), mel, self.mel.hop, CHUNK_FRAMES)
+        # Mel bands begin above 0 Hz: of an offset the generator is told nothing, and it has one of its own.
+        audio = highpass_biquad(audio, self.sample_rate, LOWEST_HZ)[:, :n_samples]
         return pad(audio, (0, n_samples - audio.shape[-1]))
 
     def _require_fitting_mel(self) -> None:

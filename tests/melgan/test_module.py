@@ -95,6 +95,14 @@ def test_the_output_follows_the_source_and_not_its_polarity(vocoder):
         assert not torch.allclose(vocoder.transfer(tone(440.0)), result, atol=1e-4)
 
 
+def test_an_offset_of_the_generator_is_not_heard(vocoder):
+    with torch.inference_mode():
+        vocoder.network.last.bias += 0.5
+        raw = vocoder.network(vocoder.mel(tone(n_samples=SAMPLE_RATE), SAMPLE_RATE))
+        heard = vocoder.transfer(tone(n_samples=SAMPLE_RATE))
+    assert heard[:, SAMPLE_RATE // 2 :].mean().abs() < 0.02 * raw.mean().abs()
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_a_transfer_leaves_modes_and_gradients_alone(vocoder, training):
     vocoder.train(training)
