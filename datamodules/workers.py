@@ -91,7 +91,7 @@ def _there(
         remaining = iter(jobs)
         pending: dict[Future[Result], Job] = {}
         while True:
-            with _interrupts_ignored():
+            with _interrupts_deferred():
                 for job in islice(remaining, 4 * workers - len(pending)):
                     pending[pool.submit(function, job)] = job
             if not pending:
@@ -121,16 +121,21 @@ def _ending_on_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started in here are deaf to Ctrl-C, which reaches all of a terminal: the parent decides."""
+def _interrupts_deferred() -> Iterator[None]:
+    """What starts in here is deaf to Ctrl-C, which a whole terminal gets; the parent hears it afterwards."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may change how a signal is handled
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    received: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by what is started
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, handler)
+    if received:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _start_worker(initializer: Callable[[], None] | None) -> None:
