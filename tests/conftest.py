@@ -1,6 +1,8 @@
 """What tests share: one thread each, a tiny rendered corpus, and real recordings where they are at hand."""
 
 import os
+import signal
+import threading
 
 # Before torch and NumPy are imported: several test processes share the cores.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -15,6 +17,10 @@ from datamodules.rendering import RenderedCorpus  # noqa: E402
 from datamodules.scores import EmbeddedScores  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
+if threading.current_thread() is threading.main_thread():
+    # A shell that starts the tests in the background has them ignore Ctrl-C; their commands would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TINY_INSTRUMENTS = ("guitar_acoustic", "keyboard_acoustic", "synth_lead_synthetic", "violin")
 TINY_SAMPLE_RATE = 16000
 
