@@ -16,16 +16,15 @@ from datamodules.batching import EvaluationBatchSampler, TrainingSampler, collat
 from datamodules.building import CorpusSource
 from datamodules.corpus import Corpus, CorpusError, Item
 from datamodules.datasets import (
-    FeatureData,
     NoPairsError,
     PairedData,
-    PairedFeatureData,
     Selection,
     SelfReferenceData,
     TrainingData,
     UnpairedData,
 )
 from datamodules.evaluation_data import EvaluationData, QuestionPlan
+from datamodules.feature_datasets import FeatureData, PairedFeatureData
 from datamodules.features import FeatureCache
 from datamodules.pitch import PestoTracker, PitchTracker
 

@@ -21,7 +21,8 @@ from datamodules.data_module import (
     TransferDataModule,
     UnpairedDataModule,
 )
-from datamodules.datasets import FeatureData, SelfReferenceData
+from datamodules.datasets import SelfReferenceData
+from datamodules.feature_datasets import FeatureData
 from datamodules.rendering import RenderedCorpus
 
 FEATURE_KINDS = [FeatureDataModule, PairedFeatureDataModule]

@@ -7,16 +7,15 @@ from datamodules.augmentation import Augmentation, Gain
 from datamodules.batching import ExampleKey
 from datamodules.corpus import Corpus, CorpusError
 from datamodules.datasets import (
-    FeatureData,
     NoPairsError,
     PairedData,
-    PairedFeatureData,
     Selection,
     SelfReferenceData,
     UnpairedData,
     is_silent,
     padded,
 )
+from datamodules.feature_datasets import FeatureData, PairedFeatureData
 from datamodules.features import FeatureCache
 from datamodules.pitch import PestoTracker
 
