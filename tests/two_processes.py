@@ -38,11 +38,15 @@ class KeepWeights(L.Callback):
 
 
 def train_on(
-    n_processes: int, build: Callable[[], L.LightningModule], batches: Sequence[TransferBatch], folder: Path
+    n_processes: int,
+    build: Callable[[], L.LightningModule],
+    batches: Sequence[TransferBatch],
+    folder: Path,
+    ddp: str = "ddp_fork_find_unused_parameters_true",
 ) -> list[dict[str, Tensor]]:
     """The state of every process' module after one epoch of ``batches``."""
     folder.mkdir()
-    strategy = "auto" if n_processes == 1 else "ddp_fork_find_unused_parameters_true"
+    strategy = "auto" if n_processes == 1 else ddp
     trainer = L.Trainer(
         accelerator="cpu",
         devices=n_processes,

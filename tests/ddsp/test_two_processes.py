@@ -3,9 +3,12 @@
 import torch
 
 from lightning_modules.ddsp import DDSPModule
+from lightning_modules.ddsp.articulation import Articulation
 from lightning_modules.ddsp.decoders import GRUDecoder
 from lightning_modules.ddsp.network import DDSPNetwork
-from tests.two_processes import assert_two_equal_one
+from lightning_modules.ddsp.reverb import TrainableReverb
+from lightning_modules.ddsp.synthesizers import Synthesizer
+from tests.two_processes import assert_two_equal_one, train_on
 
 
 def noiseless():
@@ -30,3 +33,18 @@ def test_two_processes_come_to_the_weights_of_one_with_twice_the_batch(tone_batc
     audio = tone_batch.target * different
     batch = tone_batch._replace(source=audio, target=audio, features=features)
     assert_two_equal_one(noiseless, [batch, batch._replace(target=audio.roll(500, -1))] * 5, tmp_path)
+
+
+def with_a_closed_room_and_no_pairs():
+    module = noiseless()
+    module.synthesizer, module.articulation = Synthesizer(reverb=TrainableReverb(100)), Articulation(16)
+    module.synthesizer.reverb.wet = 0.0
+    return module
+
+
+def test_lightnings_own_choice_for_several_processes_works_whatever_stands_still(tone_batch, tmp_path):
+    """Without the search for unused parameters, DDP fails if one of them has no gradient."""
+    first, second = train_on(
+        2, with_a_closed_room_and_no_pairs, [tone_batch] * 3, tmp_path / "two", "ddp_fork"
+    )
+    assert all(torch.equal(second[name], weights) for name, weights in first.items())
