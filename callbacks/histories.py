@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lightning as L
 
+from datamodules.audio_files import write_beside
 from experiments.outbox import Journal
 from experiments.tracking import tracker_of
 
@@ -71,6 +72,5 @@ def draw(curves: Mapping[str, Mapping[str, Curve]], path: Path) -> None:
     for axis in axes[len(curves) :]:  # left over in the last row
         axis.set_axis_off()
     figure.supxlabel("training step", fontsize="medium")
-    beside = path.with_suffix(".partial.png")
-    figure.savefig(beside, dpi=80)
-    beside.replace(path)
+    with write_beside(path) as file:
+        figure.savefig(file, format="png", dpi=80)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.audio_files import write_beside
+
 FLOOR_DB = -80.0
 N_FFT = 1024
 MAX_FRAMES = 40
@@ -57,10 +59,8 @@ def save_picture(path: Path, panels: Mapping[str, np.ndarray], sample_rate: int,
     axes[0].set_ylabel("frequency [kHz]")
     figure.colorbar(image, ax=list(axes), label="dB", pad=0.01)
     figure.suptitle(title, fontsize="medium")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial.png")
-    figure.savefig(beside, dpi=90)
-    beside.replace(path)
+    with write_beside(path) as file:
+        figure.savefig(file, format="png", dpi=90)
 
 
 def save_animation(path: Path, pictures: Sequence[Path], frame_ms: int = 300) -> None:
@@ -79,6 +79,5 @@ def save_animation(path: Path, pictures: Sequence[Path], frame_ms: int = 300) ->
     palette = Image.fromarray(np.concatenate([np.asarray(frame)[::4, ::4] for frame in frames])).quantize()
     first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [frame_ms] * len(others) + [4 * frame_ms]
-    beside = path.with_suffix(".partial.gif")
-    first.save(beside, save_all=True, append_images=others, duration=durations, loop=0)
-    beside.replace(path)
+    with write_beside(path) as file:
+        first.save(file, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)

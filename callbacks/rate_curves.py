@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datamodules.audio_files import write_beside
+
 SMOOTHING = 0.04
 """Width of the smoothing: standard deviation of a Gaussian, as a share of the test's batches."""
 
@@ -67,7 +69,5 @@ def draw_curves(curves: Mapping[str, RateCurve], path: Path) -> None:
         margin = 0.1 * (smoothed.max() - smoothed.min()) or 1.0
         axis.set(title=name, xlabel="learning rate", ylabel="loss of the next batch")
         axis.set_ylim(smoothed.min() - margin, smoothed.max() + margin)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial.png")
-    figure.savefig(beside, dpi=90)
-    beside.replace(path)
+    with write_beside(path) as file:
+        figure.savefig(file, format="png", dpi=90)

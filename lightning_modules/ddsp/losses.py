@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
@@ -71,8 +70,3 @@ class SpectralLoss:
         a, b = (stft_magnitude(audio, n_fft, n_fft // 4) for audio in (preds, target))
         log_a, log_b = ((magnitude + self.log_floor).log() for magnitude in (a, b))
         return SpectralTerms(l1_loss(a, b), l1_loss(log_a, log_b))
-
-
-def weighted_sum(terms: Mapping[str, Tensor], weights: LossWeights) -> Tensor:
-    """The loss: every term times the weight of its name, and the only place where weights are applied."""
-    return torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()

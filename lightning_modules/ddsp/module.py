@@ -16,11 +16,12 @@ from datamodules.features import loudness_db
 from datamodules.pitch import PestoTracker, PitchTracker
 from lightning_modules.ddsp.adaptation import Adaptation, Conditioning, adapt, detect_notes, silence_gate
 from lightning_modules.ddsp.articulation import Articulation
-from lightning_modules.ddsp.losses import LossWeights, SpectralLoss, weighted_sum
+from lightning_modules.ddsp.losses import LossWeights, SpectralLoss
 from lightning_modules.ddsp.network import DDSPNetwork
 from lightning_modules.ddsp.pitch_repair import repair_pitch
 from lightning_modules.ddsp.statistics import TargetStatistics
 from lightning_modules.ddsp.synthesizers import Synthesizer, on_hop_grid
+from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.transfer_module import TimbreTransferModule
 
 UNTRAINED = -1

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,15 +47,6 @@ class MatchingWeights:
     """Distance of the features' statistics to the reference's."""
     content: float = 1.0
     """Distance of the content layers' features to the source's."""
-
-
-def weighted_sum(terms: dict[str, Tensor], weights: Any) -> Tensor:
-    """The loss: every term times the weight of its name, and the only place where weights are applied.
-
-    Terms of weight 0 are left out and not multiplied: what is measured only may be infinite.
-    """
-    active = {name: weight for name, weight in asdict(weights).items() if weight}
-    return torch.stack([weight * terms[name] for name, weight in active.items()]).sum()
 
 
 def mr_stft(

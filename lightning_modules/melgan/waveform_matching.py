@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lightning_modules.melgan.losses import MatchingWeights, feature_distance, weighted_sum
+from lightning_modules.layers.loss_weights import weighted_sum
+from lightning_modules.melgan.losses import MatchingWeights, feature_distance
 
 Features = Sequence[Sequence[Tensor]]
 """``(B, C, ·)`` of each layer of each scale."""

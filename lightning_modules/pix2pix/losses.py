@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 
@@ -46,8 +45,3 @@ def phase_distance(preds: Tensor, target: Tensor) -> Tensor:
     loudness = target.abs()
     agreement = (preds * target.conj()).real
     return ((loudness - agreement).sum() / loudness.sum().clamp(min=1e-9)).clamp(min=0)
-
-
-def weighted_sum(terms: GeneratorTerms, weights: LossWeights) -> Tensor:
-    """The generator's loss: every term times the weight of its name, the only place of weights."""
-    return torch.stack([getattr(weights, name) * value for name, value in terms._asdict().items()]).sum()

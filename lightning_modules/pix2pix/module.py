@@ -15,13 +15,13 @@ from datamodules.batch import TransferBatch
 from datamodules.corpus import CorpusError
 from lightning_modules.adversarial_training import take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, CrossEntropyLoss
+from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.slices import in_slices
 from lightning_modules.pix2pix.losses import (
     GeneratorTerms,
     LossWeights,
     mean_absolute_error,
     phase_distance,
-    weighted_sum,
 )
 from lightning_modules.pix2pix.network import NetworkSizeError, PatchDiscriminator, UNet
 from lightning_modules.pix2pix.phase import PhaseEstimator, SourcePhase
@@ -163,7 +163,7 @@ class Pix2PixModule(TimbreTransferModule):
 
     def _generator_loss(self, attempt: Attempt, stage: str) -> Tensor:
         terms = self.generator_terms(attempt)
-        loss = weighted_sum(terms, self.loss_weights)
+        loss = weighted_sum(terms._asdict(), self.loss_weights)
         source, target = attempt.condition.images[:, :1], self.spectrogram.image(attempt.target)
         beside = {"generator": loss, "copy_mae": mean_absolute_error(source, target)}
         self._log(stage, {**terms._asdict(), **beside}, len(target))

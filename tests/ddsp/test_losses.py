@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lightning_modules.ddsp.articulation import ArticulationTerms
-from lightning_modules.ddsp.losses import LossWeights, SpectralLoss, SpectralTerms, weighted_sum
+from lightning_modules.ddsp.losses import LossWeights, SpectralLoss, SpectralTerms
+from lightning_modules.layers.loss_weights import weighted_sum
 
 
 def tone(hz=440.0, gain=0.3, n=8000):

@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
+from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.melgan.losses import (
     LossWeights,
     feature_distance,
     margin,
     mr_stft,
     travel,
-    weighted_sum,
 )
 from tests.melgan.conftest import tone
 

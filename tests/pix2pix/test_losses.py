@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
+from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.pix2pix.losses import (
     GeneratorTerms,
     LossWeights,
     mean_absolute_error,
     phase_distance,
-    weighted_sum,
 )
 
 
@@ -35,5 +35,5 @@ def test_loud_bins_count_more_and_empty_ones_not_at_all():
 def test_every_weight_names_a_term_and_is_applied_once():
     terms = GeneratorTerms(*(torch.tensor(value) for value in (2.0, 3.0, 5.0)))
     assert set(vars(LossWeights())) == set(terms._fields)
-    assert weighted_sum(terms, LossWeights(10.0, 0.5, 1.0)).item() == 20 + 1.5 + 5
-    assert weighted_sum(terms, LossWeights()).item() == 200 + 3
+    assert weighted_sum(terms._asdict(), LossWeights(10.0, 0.5, 1.0)).item() == 20 + 1.5 + 5
+    assert weighted_sum(terms._asdict(), LossWeights()).item() == 200 + 3
