@@ -16,7 +16,7 @@ class Performance:
     """The way every instrument plays a score, equal for all of them.
 
     Fixed changes are those of the Pix2Pix document (playback speed, duration rate, transposition); random
-    ones are drawn anew for each piece and rendition: augmentation at rendering.
+    ones are drawn anew for each training piece and rendition: augmentation at rendering.
     """
 
     pitch_range: tuple[int, int] | None = None
@@ -49,6 +49,10 @@ class Performance:
         broken = [rule for rule, kept in rules.items() if not kept]
         if broken:
             raise CorpusError(f"This performance cannot be played: it needs {'; '.join(broken)}; got {self}.")
+
+    def without_chance(self) -> Performance:
+        """The same, with no random transposition and tempo; dynamics still wander."""
+        return replace(self, random_semitones=0, random_tempo=(1.0, 1.0))
 
     def play(self, score: Score, rng: np.random.Generator) -> Score | None:
         """Apply everything to a score; ``None`` where a melody's compass is wider than the range."""

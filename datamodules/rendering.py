@@ -49,8 +49,9 @@ class RenderedCorpus(CorpusSource):
         instruments: which instruments of the bank.
         elsewhere: the second bank; ``None`` is what ``bank.elsewhere()`` gives, if anything.
         tracks: ``monophonic``, ``polyphonic`` or both.
-        performance: how the scores are played.
-        renditions: how often a training piece is played, each time varied anew; val and test: once.
+        performance: how the scores are played; val and test pieces without what is random in it, so that
+            a corpus with more variation asks the same questions.
+        renditions: how often a training piece is played, each time varied anew.
         loudness_db: A-weighted level of the result in dB re full scale, lower where peaks would clip.
         most_missing: a piece is skipped if more than this share of its notes is missing in a bank; fewer are
             left out on all instruments.
@@ -162,11 +163,10 @@ class RenderedCorpus(CorpusSource):
     def _played(self, score: Score, rendition: int) -> tuple[Score, list[Skipped]] | Skipped:
         """The score as it will sound on every instrument, with what had to be left out."""
         rng = np.random.default_rng([self.seed, rendition, _number(score.piece)])
-        played = self.performance.play(score, rng)
+        performance = self.performance if score.split == "train" else self.performance.without_chance()
+        played = performance.play(score, rng)
         if played is None:
-            return Skipped(
-                score.piece, f"its compass is wider than MIDI pitches {self.performance.pitch_range}"
-            )
+            return Skipped(score.piece, f"its compass is wider than MIDI pitches {performance.pitch_range}")
         notes = excerpt(played.notes, self.scores.seconds)
         missing = self._missing(notes, score)
         if len(missing) > self.most_missing * len(notes):

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,19 +91,21 @@ def test_the_same_request_has_the_same_address_and_any_other_another(midis: Path
 
 
 def test_renditions_vary_training_pieces_only(midis: Path, tmp_path: Path) -> None:
-    source = RenderedCorpus(
-        MidiFolder(midis, seconds=2.0),
-        instruments=["violin", "flute"],
-        performance=Performance(random_semitones=3, random_tempo=(0.8, 1.2)),
-        renditions=3,
-    )
-    corpus = source.prepare(tmp_path / "corpora", 16000, workers=1, progress=False)
+    def corpus_of(**changes: Any) -> Corpus:
+        source = RenderedCorpus(MidiFolder(midis, seconds=2.0), instruments=["violin", "flute"], **changes)
+        return source.prepare(tmp_path / "corpora", 16000, workers=1, progress=False)
+
+    chance = Performance(random_semitones=3, random_tempo=(0.8, 1.2))
+    corpus, as_written = corpus_of(performance=chance, renditions=3), corpus_of()
     pieces = {split: sorted({i.piece for i in corpus.select(split)}) for split in ("train", "val", "test")}
     assert [len(pieces[split]) for split in ("train", "val", "test")] == [3, 1, 1]
     (base,) = {item.work for item in corpus.select("train")}
     assert pieces["train"] == [base, f"{base}~v2", f"{base}~v3"]
     first, second = (next(i for i in corpus.items if i.piece == name) for name in pieces["train"][:2])
     assert not np.array_equal(corpus.read(first)[:8000], corpus.read(second)[:8000])
+    for split, same in (("train", False), ("val", True), ("test", True)):
+        ours, theirs = corpus.select(split)[0], as_written.select(split)[0]
+        assert np.array_equal(corpus.read(ours), as_written.read(theirs)) == same
 
 
 def test_rendering_is_the_same_whatever_the_number_of_workers(midis: Path, tmp_path: Path) -> None:
