@@ -37,7 +37,7 @@ class Statistics(NamedTuple):
 class Moments(NamedTuple):
     """What is known of the frames seen so far, in float64."""
 
-    count: int
+    n_frames: int
     mean: Tensor
     squares: Tensor
     """Sum of squared deviations from the mean."""
@@ -51,15 +51,15 @@ class Moments(NamedTuple):
 
     def merged(self, other: Moments) -> Moments:
         """Of the frames of both."""
-        count = self.count + other.count
+        n_frames = self.n_frames + other.n_frames
         change = other.mean - self.mean
-        mean = self.mean + change * (other.count / count)
-        between = change.square() * (self.count * other.count / count)
-        return Moments(count, mean, self.squares + other.squares + between)
+        mean = self.mean + change * (other.n_frames / n_frames)
+        between = change.square() * (self.count * other.n_frames / n_frames)
+        return Moments(n_frames, mean, self.squares + other.squares + between)
 
     def statistics(self) -> Statistics:
         """Mean and standard deviation, float32."""
-        return Statistics(self.mean.float(), (self.squares / self.count).sqrt().float())
+        return Statistics(self.mean.float(), (self.squares / self.n_frames).sqrt().float())
 
 
 class StatisticsCache:
