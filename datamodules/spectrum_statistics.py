@@ -54,7 +54,7 @@ class Moments(NamedTuple):
         n_frames = self.n_frames + other.n_frames
         change = other.mean - self.mean
         mean = self.mean + change * (other.n_frames / n_frames)
-        between = change.square() * (self.count * other.n_frames / n_frames)
+        between = change.square() * (self.n_frames * other.n_frames / n_frames)
         return Moments(n_frames, mean, self.squares + other.squares + between)
 
     def statistics(self) -> Statistics:
