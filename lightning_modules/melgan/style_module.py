@@ -13,9 +13,9 @@ from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
-from datamodules.corpus import CorpusError
 from lightning_modules.adversarial_training import take_turn
 from lightning_modules.layers.loss_weights import weighted_sum
+from lightning_modules.layers.trained_instruments import TrainedInstruments
 from lightning_modules.melgan.losses import StyleLossWeights, margin, travel
 from lightning_modules.melgan.module import MelGANModule
 from lightning_modules.melgan.network import NetworkSizeError
@@ -60,8 +60,6 @@ class MelGANStyleModule(MelGANModule):
         vocoder: the other arguments, see `MelGANModule`.
     """
 
-    trained_targets: Tensor
-
     def __init__(
         self,
         translator: MelTranslator,
@@ -84,7 +82,9 @@ class MelGANStyleModule(MelGANModule):
         self.translator_optimizer = translator_optimizer
         self.critic_optimizer = critic_optimizer
         self.vocoder_frames = vocoder_frames
-        self.register_buffer("trained_targets", torch.zeros(len(self.instruments), dtype=torch.bool))
+        self.trained_instruments = TrainedInstruments(
+            self.instruments, "A MelGAN translation", only_one=False
+        )
 
     # ------------------------------------------------------------------------------------------ training
 
@@ -112,7 +112,7 @@ class MelGANStyleModule(MelGANModule):
     def _style_turns(
         self, batch: TransferBatch, translator: LightningOptimizer, critic: LightningOptimizer
     ) -> None:
-        self.trained_targets[batch.target_instrument] = True
+        self.trained_instruments.observe(batch.target_instrument)
         domains = self.domains(batch)
         take_turn(self, critic, lambda: self._critic_loss(domains))
         if self.trainer.fit_loop.total_batch_idx % self.critic_turns == 0:
@@ -181,16 +181,6 @@ class MelGANStyleModule(MelGANModule):
         See `TimbreTransferModule.transfer`. The translator is a convolution: it sees the whole at once, and
         there are no chunks to join.
         """
-        self._require_trained_on(target_instrument)
+        self.trained_instruments.require(target_instrument)
         translated = self.translator(self.mel(source, self.sample_rate))
         return self.vocoded(translated, source.shape[-1])
-
-    def _require_trained_on(self, wanted: Tensor | None) -> None:
-        if wanted is None or not self.trained_targets.any() or bool(self.trained_targets[wanted].all()):
-            return
-        trained = [name for name, known in zip(self.instruments, self.trained_targets, strict=True) if known]
-        names = sorted({self.instruments[i] for i in wanted.tolist()} - {*trained})
-        raise CorpusError(
-            f"This model translates to {', '.join(trained)} and cannot play {', '.join(names)}: use a model "
-            "trained on it."
-        )

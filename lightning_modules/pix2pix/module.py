@@ -17,6 +17,7 @@ from lightning_modules.adversarial_training import take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, CrossEntropyLoss
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.slices import in_slices
+from lightning_modules.layers.trained_instruments import TrainedInstruments
 from lightning_modules.pix2pix.losses import (
     GeneratorTerms,
     LossWeights,
@@ -53,8 +54,6 @@ class Pix2PixModule(TimbreTransferModule):
         discriminator_optimizer: of the discriminator.
     """
 
-    trained_targets: Tensor
-
     def __init__(
         self,
         network: UNet,
@@ -85,7 +84,9 @@ class Pix2PixModule(TimbreTransferModule):
         self.loss_weights = replace(loss_weights)
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
-        self.register_buffer("trained_targets", torch.zeros(len(self.instruments), dtype=torch.bool))
+        self.trained_instruments = TrainedInstruments(
+            self.instruments, "A Pix2Pix model without a reference", only_one=not conditioned
+        )
 
     @property
     def network(self) -> UNet:
@@ -103,7 +104,7 @@ class Pix2PixModule(TimbreTransferModule):
 
     def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
         """The generator's turn, then the discriminator's, on the same prediction."""
-        self._observe(batch.target_instrument)
+        self.trained_instruments.observe(batch.target_instrument)
         attempt = self.attempt(batch)
         optimizers = self.optimizers()
         generator, *judge = optimizers if isinstance(optimizers, list) else [optimizers]
@@ -206,7 +207,7 @@ class Pix2PixModule(TimbreTransferModule):
         instrument it was trained on.
         """
         if not self.conditioned:
-            self._require_trained_on(target_instrument)
+            self.trained_instruments.require(target_instrument)
         reference = self._required(reference) if self.conditioned else None
         return in_slices(
             lambda part: self.translator(part, reference),
@@ -217,27 +218,6 @@ class Pix2PixModule(TimbreTransferModule):
         )
 
     # ----------------------------------------------------------------------- requests that cannot be met
-
-    def _observe(self, target_instrument: Tensor) -> None:
-        self.trained_targets[target_instrument] = True
-        if not self.conditioned and int(self.trained_targets.sum()) > 1:
-            raise CorpusError(
-                "A Pix2Pix model without a reference learns one target, but its training batches hold "
-                f"{self._names(self.trained_targets.nonzero())}: set data.init_args.target_instruments to a "
-                "list of one, or use pix2pix_multitarget."
-            )
-
-    def _require_trained_on(self, wanted: Tensor | None) -> None:
-        trained = self.trained_targets
-        if wanted is None or not trained.any() or trained[wanted].all():
-            return
-        raise CorpusError(
-            f"This Pix2Pix model was trained to play {self._names(trained.nonzero())} and cannot play "
-            f"{self._names(wanted.unique())}: use a model trained on it."
-        )
-
-    def _names(self, ids: Tensor) -> str:
-        return ", ".join(self.instruments[i] for i in ids.flatten().tolist())
 
     @staticmethod
     def _required(reference: Tensor | None) -> Tensor:

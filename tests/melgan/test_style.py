@@ -171,10 +171,10 @@ def test_any_length_comes_back(style, n_samples):
 def test_another_instrument_than_the_target_domain_is_refused(style, batch, tmp_path):
     fit(style, [batch], tmp_path)
     style.transfer(tone(), target_instrument=torch.tensor([1]))
-    with pytest.raises(CorpusError, match=r"translates to violin and cannot play flute"):
+    with pytest.raises(CorpusError, match=r"trained to play violin cannot play flute"):
         style.transfer(tone(), target_instrument=torch.tensor([0]))
 
 
 def test_the_target_domain_is_in_the_checkpoint(style, batch, tmp_path):
     fit(style, [batch], tmp_path)
-    assert style.state_dict()["trained_targets"].tolist() == [False, True]
+    assert style.trained_instruments.known.tolist() == [False, True]

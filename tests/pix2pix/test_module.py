@@ -151,16 +151,16 @@ def test_a_transfer_leaves_the_mode_as_it_was():
 
 def test_another_target_than_the_trained_one_is_refused(pair_batch):
     module = build()
-    module._observe(pair_batch.target_instrument)
+    module.trained_instruments.observe(pair_batch.target_instrument)
     module.transfer(pair_batch.source, target_instrument=pair_batch.target_instrument)
-    with pytest.raises(CorpusError, match=r"trained to play bright and cannot play dull"):
+    with pytest.raises(CorpusError, match=r"trained to play bright cannot play dull"):
         module.transfer(pair_batch.source, target_instrument=pair_batch.source_instrument)
 
 
 def test_two_targets_without_a_reference_are_refused():
-    with pytest.raises(CorpusError, match=r"learns one target.*dull, bright"):
-        build()._observe(torch.tensor([0, 1]))
-    build(conditioned=True)._observe(torch.tensor([0, 1]))
+    with pytest.raises(CorpusError, match=r"learns one instrument.*dull, bright"):
+        build().trained_instruments.observe(torch.tensor([0, 1]))
+    build(conditioned=True).trained_instruments.observe(torch.tensor([0, 1]))
 
 
 def test_a_conditioned_model_asks_for_its_reference(pair_batch):

@@ -1,0 +1,63 @@
+"""Which instruments a model was trained to play, so that it refuses the others by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from datamodules.corpus import CorpusError
+
+
+class TrainedInstruments(nn.Module):
+    """Part of a model's state: seen in training, asked before each transfer.
+
+    Args:
+        instruments: names behind instrument ids.
+        model: what messages call the model, such as "A DDSP model".
+        only_one: whether the model can learn a single instrument.
+    """
+
+    known: Tensor
+
+    def __init__(self, instruments: Sequence[str], model: str, only_one: bool = True) -> None:
+        super().__init__()
+        self.instruments = list(instruments)
+        self.model = model
+        self.only_one = only_one
+        self.register_buffer("known", torch.zeros(len(self.instruments), dtype=torch.bool))
+
+    def observe(self, ids: Tensor) -> None:
+        """Note the targets ``(B,)`` of a training batch.
+
+        Raises:
+            CorpusError: for a second instrument, where there is room for one.
+        """
+        self.known[ids] = True
+        if self.only_one and int(self.known.sum()) > 1:
+            raise CorpusError(
+                f"{self.model} learns one instrument, but its training batches hold "
+                f"{self._names(self.known.nonzero())}: set data.init_args.target_instruments to a list of "
+                "one."
+            )
+
+    def require(self, wanted: Tensor | None) -> None:
+        """Let pass what was trained, and everything while nothing was.
+
+        Args:
+            wanted: ids ``(B,)``; ``None`` leaves the choice to the model.
+
+        Raises:
+            CorpusError: for any other.
+        """
+        if wanted is None or not self.known.any() or bool(self.known[wanted].all()):
+            return
+        others = wanted[~self.known[wanted]].unique()
+        raise CorpusError(
+            f"{self.model} that was trained to play {self._names(self.known.nonzero())} cannot play "
+            f"{self._names(others)}: use a model trained on it."
+        )
+
+    def _names(self, ids: Tensor) -> str:
+        return ", ".join(self.instruments[i] for i in ids.flatten().tolist())
