@@ -1,4 +1,4 @@
-"""Measure speed and size: ``python -m experiments.benchmark models|data|vocoder``.
+"""Measure speed and size: ``python -m experiments.benchmark models|data|vocoder|scan``.
 
 ``--format table`` (default) for the terminal, ``json`` for programs: one document and nothing else on
 standard output. ``--write`` also writes ``benchmarks/<name>.md``, with the command, machine and versions.
@@ -28,6 +28,7 @@ BENCHMARKS = {
     "models": "experiments.benchmark_models",
     "data": "experiments.benchmark_data",
     "vocoder": "experiments.benchmark_vocoder",
+    "scan": "experiments.benchmark_scan",
 }
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 VERSIONED = ("torch", "lightning", "numpy", "soxr", "midirenderer", "pesto-pitch")

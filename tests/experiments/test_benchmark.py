@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from datamodules.corpus import Corpus
-from experiments import benchmark, benchmark_data, benchmark_models
+from experiments import benchmark, benchmark_data, benchmark_models, benchmark_scan
 
 DDSP_PARAMETERS = 1_022_078
 """Of the network with two layers a stack (tone-transfer document)."""
@@ -60,3 +60,28 @@ def test_every_benchmark_says_what_it_measures() -> None:
     for name in benchmark.BENCHMARKS:
         options = parser.parse_args([name])
         assert isinstance(options, argparse.Namespace) and options.format == "table"
+
+
+def test_all_scans_of_the_benchmark_agree() -> None:
+    size = benchmark_scan.Size(length=100, n_batch=2, n_channels=6, n_states=4)
+    heard = {
+        name: benchmark_scan.implementation(name)(*benchmark_scan.inputs(size))
+        for name in (*benchmark_scan.REFERENCES, *benchmark_scan.OURS)
+    }
+    for y in heard.values():
+        torch.testing.assert_close(y, heard["sequential"], atol=1e-5, rtol=1e-4)
+
+
+def test_ratios_are_over_the_faster_reference_and_the_parallel_package() -> None:
+    measured = {
+        "sequential": benchmark_scan.Measured(8.0, 1000.0),
+        "mambapy": benchmark_scan.Measured(4.0, 2000.0),
+        "chunked": benchmark_scan.Measured(2.0, 500.0),
+        "compiled": benchmark_scan.Measured(0.1, 100.0),
+    }
+    rows = {row["implementation"]: row for row in benchmark_scan.compared(8192, measured)}
+    assert [rows[name]["speedup"] for name in measured] == [0.5, 1, 2, 40]
+    assert [rows[name]["memory_ratio"] for name in measured] == [0.5, 1, 0.25, 0.05]
+    assert [name for name in rows if rows[name]["best"]] == ["compiled"]
+    [alone, _] = benchmark_scan.compared(100, {name: measured[name] for name in benchmark_scan.OURS})
+    assert alone["speedup"] is None and alone["memory_ratio"] is None
