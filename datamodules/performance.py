@@ -15,8 +15,8 @@ from datamodules.notes import Note, Score, without_overlaps
 class Performance:
     """The way every instrument plays a score, equal for all of them.
 
-    Fixed changes are those of the Pix2Pix document (playback speed, duration rate, transposition); random
-    ones are drawn anew for each training piece and rendition: augmentation at rendering.
+    Fixed changes are those of the Pix2Pix document (playback speed, duration rate, transposition). Random
+    ones are for further renditions of a training piece, each of which is varied anew.
     """
 
     pitch_range: tuple[int, int] | None = None
@@ -30,10 +30,10 @@ class Performance:
     """Factor on the length of notes, not on their distance; in melodies a note ends with the next onset."""
     transpose: int = 0
     """Semitones by which every piece is moved."""
-    random_semitones: int = 0
-    """Each piece is moved by up to so many semitones more, up or down, within the range."""
-    random_tempo: tuple[float, float] = (1.0, 1.0)
-    """Each piece's tempo is multiplied by a factor between these."""
+    random_semitones: int = 5
+    """A varied piece is moved by up to so many semitones more, up or down, within the range."""
+    random_tempo: tuple[float, float] = (0.85, 1.15)
+    """A varied piece's tempo is multiplied by a factor between these."""
 
     def __post_init__(self) -> None:
         slowest, quickest = self.random_tempo
@@ -50,22 +50,25 @@ class Performance:
         if broken:
             raise CorpusError(f"This performance cannot be played: it needs {'; '.join(broken)}; got {self}.")
 
-    def without_chance(self) -> Performance:
-        """The same, with no random transposition and tempo; dynamics still wander."""
-        return replace(self, random_semitones=0, random_tempo=(1.0, 1.0))
+    def play(self, score: Score, rng: np.random.Generator, varied: bool = False) -> Score | None:
+        """Apply everything to a score; ``None`` where a melody's compass is wider than the range.
 
-    def play(self, score: Score, rng: np.random.Generator) -> Score | None:
-        """Apply everything to a score; ``None`` where a melody's compass is wider than the range."""
+        Args:
+            score: what is played.
+            rng: of the dynamics, and of what is varied.
+            varied: whether key and tempo are others than written.
+        """
+        semitones, tempo = (self.random_semitones, self.random_tempo) if varied else (0, (1.0, 1.0))
         pitches = [note.pitch + self.transpose for note in score.notes]
         melody = score.track == "monophonic"
         low, high = self.pitch_range if melody and self.pitch_range else (0, 127)
         shift = fitting_shift(pitches, low, high)
         if shift is None:
             return None
-        down = max(-self.random_semitones, low - min(pitches) - shift)
-        up = min(self.random_semitones, high - max(pitches) - shift)
+        down = max(-semitones, low - min(pitches) - shift)
+        up = min(semitones, high - max(pitches) - shift)
         shift += int(rng.integers(down, up + 1)) + self.transpose
-        pace = 1.0 / (self.playback_speed * rng.uniform(*self.random_tempo))
+        pace = 1.0 / (self.playback_speed * rng.uniform(*tempo))
         velocities = wandering_velocities(len(pitches), self.velocity_range, rng)
         notes = [
             Note(n.start_s * pace, self._end(n) * pace, n.pitch + shift, n.velocity or int(velocity))

@@ -113,9 +113,16 @@ def _add_rendered(command: argparse.ArgumentParser) -> None:
     play.add_argument("--playback-speed", type=float, metavar="X", help="factor on the tempo")
     play.add_argument("--duration-rate", type=float, metavar="X", help="factor on the length of notes")
     play.add_argument("--transpose", type=int, metavar="N", help="semitones")
-    play.add_argument("--random-semitones", type=int, metavar="N", help="each piece moves by up to so many")
-    play.add_argument("--random-tempo", type=float, nargs=2, metavar=("LOW", "HIGH"), help="tempo factors")
-    play.add_argument("--renditions", type=int, metavar="N", help="times a training piece is played anew")
+    play.add_argument("--random-semitones", type=int, metavar="N", help="varied: moved by up to so many")
+    play.add_argument(
+        "--random-tempo", type=float, nargs=2, metavar=("LOW", "HIGH"), help="varied: tempo factors"
+    )
+    play.add_argument(
+        "--renditions",
+        type=int,
+        metavar="N",
+        help="times a training piece is played: as written, then varied; default: 4 for demo, else 1",
+    )
     play.add_argument("--seed", type=int, help="decides what is random")
     _add_building(command)
     command.set_defaults(command=_build, source=_rendered)

@@ -49,9 +49,10 @@ class RenderedCorpus(CorpusSource):
         instruments: which instruments of the bank.
         elsewhere: the second bank; ``None`` is what ``bank.elsewhere()`` gives, if anything.
         tracks: ``monophonic``, ``polyphonic`` or both.
-        performance: how the scores are played; val and test pieces without what is random in it, so that
-            a corpus with more variation asks the same questions.
-        renditions: how often a training piece is played, each time varied anew.
+        performance: how the scores are played.
+        renditions: how often a training piece is played: as written first, then varied in key and tempo,
+            which is more music from the same scores. Val and test pieces are played once, as written, so that
+            a corpus with more renditions asks the same questions. ``None`` is what ``scores`` recommend.
         loudness_db: A-weighted level of the result in dB re full scale, lower where peaks would clip.
         most_missing: a piece is skipped if more than this share of its notes is missing in a bank; fewer are
             left out on all instruments.
@@ -68,7 +69,7 @@ class RenderedCorpus(CorpusSource):
         elsewhere: Bank | None = None,
         tracks: Sequence[str] = TRACKS,
         performance: Performance | None = None,
-        renditions: int = 1,
+        renditions: int | None = None,
         loudness_db: float = -23.0,
         most_missing: float = 0.05,
         seed: int = 0,
@@ -78,7 +79,8 @@ class RenderedCorpus(CorpusSource):
         self.elsewhere = self.bank.elsewhere() if elsewhere is None else elsewhere
         self._instruments = tuple(sorted(set(instruments)))
         self.tracks, self.seed, self.loudness_db = tuple(sorted(set(tracks))), seed, loudness_db
-        self.renditions, self.most_missing = renditions, most_missing
+        self.renditions = self.scores.renditions if renditions is None else renditions
+        self.most_missing = most_missing
         self._check()
         performance = Performance() if performance is None else performance
         self.performance = replace(performance, pitch_range=performance.pitch_range or self._common_range())
@@ -163,10 +165,11 @@ class RenderedCorpus(CorpusSource):
     def _played(self, score: Score, rendition: int) -> tuple[Score, list[Skipped]] | Skipped:
         """The score as it will sound on every instrument, with what had to be left out."""
         rng = np.random.default_rng([self.seed, rendition, _number(score.piece)])
-        performance = self.performance if score.split == "train" else self.performance.without_chance()
-        played = performance.play(score, rng)
+        played = self.performance.play(score, rng, varied=rendition > 0)
         if played is None:
-            return Skipped(score.piece, f"its compass is wider than MIDI pitches {performance.pitch_range}")
+            return Skipped(
+                score.piece, f"its compass is wider than MIDI pitches {self.performance.pitch_range}"
+            )
         notes = excerpt(played.notes, self.scores.seconds)
         missing = self._missing(notes, score)
         if len(missing) > self.most_missing * len(notes):
