@@ -1,0 +1,169 @@
+"""What takes style and content apart, and what the decoder is measured by.
+
+Shapes: ``B`` recordings in a batch, ``E`` numbers of an embedding, ``C`` instruments, ``F`` bins, ``N``
+frames. Classes ``(B,)`` are places in the list of instruments. The losses over embeddings compare the
+recordings of a batch, so under data-parallel training they must be given those of all processes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, l1_loss, log_softmax, normalize
+
+
+@dataclass
+class LossWeights:
+    """Weight of each term; 0 is measured only. The names are the log names."""
+
+    level: float = 5.0
+    """L1 of levels."""
+    temporal: float = 1.0
+    """`temporal_difference` of levels: onsets and steadiness."""
+    spectral: float = 1.0
+    """`spectral_difference` of levels: peaks and what is between them."""
+    perceptual: float = 1.0
+    """`perceptual_distance` of magnitudes."""
+    convergence: float = 1.0
+    """`spectral_convergence` of magnitudes."""
+    transfer: float = 1.0
+    """All of the above, weighted as above, of a transfer against its target, where data is paired."""
+    hsic: float = 1.0
+    """Dependence of style and content (`hsic`)."""
+    info_nce: float = 0.1
+    """Styles of one instrument are nearer to each other than to others (`info_nce`)."""
+    margin: float = 0.1
+    """Instruments are apart (`margin`)."""
+    adversarial: float = 1.0
+    """The discriminator names the instrument from style and cannot from content (`adversarial`)."""
+
+
+def temporal_difference(preds: Tensor, target: Tensor) -> Tensor:
+    """L1 of the changes from frame to frame, of ``(B, F, N)``."""
+    return l1_loss(preds.diff(dim=-1), target.diff(dim=-1))
+
+
+def spectral_difference(preds: Tensor, target: Tensor) -> Tensor:
+    """L1 of the changes from bin to bin, of ``(B, F, N)``."""
+    return l1_loss(preds.diff(dim=-2), target.diff(dim=-2))
+
+
+def spectral_convergence(preds: Tensor, target: Tensor, floor: float = 1e-3) -> Tensor:
+    """‖preds − target‖ / ‖target‖ of each example's magnitudes ``(B, F, N)``, averaged.
+
+    0 is best, silence costs 1.
+
+    Args:
+        preds: magnitudes.
+        target: magnitudes.
+        floor: root mean square over the frames of what counts as silence, which has no ratio.
+    """
+    error, size = ((x.square().sum(1).mean(-1) + 1e-12).sqrt() for x in (preds - target, target))
+    return (error / size.clamp(min=floor)).mean()
+
+
+def perceptual_distance(preds: Tensor, target: Tensor, mel_filters: Tensor, floor: float = 1e-4) -> Tensor:
+    """L1 of log10 magnitudes in mel bands, as wide as the ear's; 0.05 is a decibel.
+
+    Args:
+        preds: magnitudes ``(B, F, N)``.
+        target: the same.
+        mel_filters: ``(bands, F)``.
+        floor: added to magnitudes: −80 dB re full scale.
+    """
+    a, b = (torch.log10(mel_filters @ magnitude + floor) for magnitude in (preds, target))
+    return l1_loss(a, b)
+
+
+def hsic(first: Tensor, second: Tensor) -> Tensor:
+    """Hilbert-Schmidt independence criterion, normalised: 0 where the two are independent, 1 where equal.
+
+    Gretton et al., Measuring statistical dependence with Hilbert-Schmidt norms, 2005, definition 1, divided
+    by the norms of both kernels (Cortes et al., Algorithms for learning kernels, 2012). Gaussian kernels, as
+    wide as the median distance of two different recordings.
+
+    Args:
+        first: ``(B, E)``.
+        second: ``(B, E')`` of the same recordings.
+    """
+    if len(first) < 2:
+        return first.new_zeros(())
+    a, b = (_centred(_gaussian_kernel(x)) for x in (first, second))
+    return (a * b).sum() / (a.norm() * b.norm()).clamp(min=1e-9)
+
+
+def _gaussian_kernel(x: Tensor) -> Tensor:
+    distances = (x[:, None] - x[None]).square().sum(-1)
+    # The diagonal's zeros are no distances of pairs. The width is a constant of the batch.
+    pairs = distances.detach()[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
+    return torch.exp(-distances / (2 * pairs.median().clamp(min=1e-9)))
+
+
+def _centred(kernel: Tensor) -> Tensor:
+    return kernel - kernel.mean(0, keepdim=True) - kernel.mean(1, keepdim=True) + kernel.mean()
+
+
+def info_nce(styles: Tensor, classes: Tensor, temperature: float = 0.1) -> Tensor:
+    """Cross-entropy of finding a recording of the same class among all others, by cosine.
+
+    Supervised contrastive (Khosla et al., arXiv 2004.11362, equation 2). Recordings without another of their
+    class have nothing to find and are left out; where there are none with, it is 0.
+
+    Args:
+        styles: ``(B, E)``.
+        classes: ``(B,)``.
+        temperature: small values look at the nearest others only.
+    """
+    directions = normalize(styles, dim=-1)
+    itself = torch.eye(len(styles), dtype=torch.bool, device=styles.device)
+    similarity = (directions @ directions.T / temperature).masked_fill(itself, -1e9)
+    same = (classes[:, None] == classes[None]) & ~itself
+    n_same = same.sum(-1)
+    found = (log_softmax(similarity, dim=-1) * same).sum(-1) / n_same.clamp(min=1)
+    return -found.sum() / (n_same > 0).sum().clamp(min=1)
+
+
+def margin(styles: Tensor, classes: Tensor, distance: float = 2.0) -> Tensor:
+    """max(0, distance − d)², mean over pairs of classes; d is the distance of the classes' mean styles.
+
+    The document's margin of 2, for embeddings divided by √E: a class's mean then has a length of at most 1. 0
+    where only one class is there.
+
+    Args:
+        styles: ``(B, E)``.
+        classes: ``(B,)``.
+        distance: wanted between any two classes.
+    """
+    means = torch.stack([styles[classes == c].mean(0) for c in classes.unique()]) / math.sqrt(
+        styles.shape[-1]
+    )
+    if len(means) < 2:
+        return styles.sum() * 0
+    first, second = torch.triu_indices(len(means), len(means), offset=1, device=styles.device)
+    # A root of 0 has no derivative.
+    apart = ((means[first] - means[second]).square().sum(-1) + 1e-12).sqrt()
+    return (distance - apart).relu().square().mean()
+
+
+def naming(logits: Tensor, classes: Tensor, present: Tensor) -> Tensor:
+    """Cross-entropy of naming the instrument among those that are ``present``; chance is ln of their number.
+
+    Args:
+        logits: ``(B, C)``.
+        classes: ``(B,)``.
+        present: ``(C,)`` boolean: which instruments there are in the training.
+    """
+    return cross_entropy(logits.masked_fill(~present, -1e9), classes)
+
+
+def confusion(logits: Tensor, present: Tensor) -> Tensor:
+    """What the discriminator knows: divergence of the even distribution from what it says, 0 for a guess.
+
+    Unlike a reversed gradient it has a least value, and cannot be lowered by making the discriminator sure
+    of the wrong answer. The arguments are those of `naming`.
+    """
+    shares = log_softmax(logits[:, present], dim=-1)
+    return -shares.mean() - math.log(shares.shape[-1])

@@ -1,0 +1,366 @@
+"""The disentangled model as a timbre transfer: the content of one recording with the style of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, distributed
+from torch.nn.functional import layer_norm, pad
+from torch.optim import Optimizer
+from torchaudio.functional import melscale_fbanks
+
+from datamodules.batch import TransferBatch
+from datamodules.corpus import CorpusError
+from datamodules.spectrum_statistics import UNIFIED, StatisticsCache
+from lightning_modules.adversarial_training import take_turn
+from lightning_modules.disentangled import losses
+from lightning_modules.disentangled.losses import LossWeights
+from lightning_modules.disentangled.network import (
+    ContentEncoder,
+    Decoder,
+    Discriminator,
+    NetworkSizeError,
+    StyleEncoder,
+)
+from lightning_modules.disentangled.spectra import Normalisation, Representation, parts
+from lightning_modules.layers.loss_weights import weighted_sum
+from lightning_modules.layers.slices import in_slices
+from lightning_modules.transfer_module import TimbreTransferModule
+
+N_MELS = 64
+
+
+class Embeddings(NamedTuple):
+    """What the encoders make of slices of recordings; ``S`` of them."""
+
+    content: Tensor
+    """``(S, M, E)``."""
+    styles: Tensor
+    """``(S, E)``."""
+    classes: Tensor
+    """``(S,)`` long, the instruments."""
+
+
+class Attempt(NamedTuple):
+    """Levels ``(…, F, N)`` that the decoder gives, beside those that it should give."""
+
+    embeddings: Embeddings
+    """Of sources, then of targets or, where data is unpaired, of references."""
+    rebuilt: Tensor
+    levels: Tensor
+    """Of every slice from its own content and style, and what they are."""
+    transferred: Tensor
+    target_levels: Tensor
+    """From a source's content and the style of a reference; no examples where data is unpaired."""
+
+
+class DisentangledModule(TimbreTransferModule):
+    """Encodes what is played and how it sounds by themselves, and decodes one recording's with another's.
+
+    Learns from pairs (`OneShotDataModule`), unpaired recordings (`UnpairedDataModule`) or single ones
+    (`SelfReferenceData`). The output has the decoder's magnitudes and the source's phase, because phases do
+    not come through embeddings (docs/disentangled.md). The phase joins the finished magnitudes: no network
+    sees it on the way.
+
+    Args:
+        style_encoder: how it sounds.
+        content_encoder: what is played.
+        decoder: both → levels.
+        sample_rate: in Hz.
+        instruments: names behind instrument ids.
+        representation: audio → complex spectra.
+        slice_frames: frames of a slice, a multiple of the patches; training segments should be as long, plus
+            a window.
+        overlap_frames: frames that neighbouring slices share in a transfer, less than half of them.
+        discriminator_hidden: widths inside the discriminator.
+        memory: share of a class embedding that a batch leaves as it was, in [0, 1).
+        clip_norm: gradients are scaled down to this norm.
+        loss_weights: weight of each term of encoders and decoder.
+        generator_optimizer: of encoders and decoder.
+        discriminator_optimizer: of the discriminator.
+    """
+
+    class_embeddings: Tensor
+    known: Tensor
+    mel_filters: Tensor
+
+    def __init__(
+        self,
+        style_encoder: StyleEncoder,
+        content_encoder: ContentEncoder,
+        decoder: Decoder,
+        sample_rate: int = 22_050,
+        instruments: Sequence[str] = (),
+        representation: Representation | None = None,
+        slice_frames: int = 288,
+        overlap_frames: int = 72,
+        discriminator_hidden: Sequence[int] = (128, 128),
+        memory: float = 0.95,
+        clip_norm: float = 0.5,
+        loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied below)
+        generator_optimizer: OptimizerCallable = torch.optim.AdamW,
+        discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
+    ) -> None:
+        super().__init__(sample_rate, instruments)
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.representation = representation or Representation()
+        self.style_encoder, self.content_encoder, self.decoder = style_encoder, content_encoder, decoder
+        self._require_fitting_sizes(slice_frames, overlap_frames)
+        self.slice_samples = self.representation.n_samples(slice_frames)
+        self.overlap_samples = overlap_frames * self.representation.hop
+        size = style_encoder.trunk.size
+        self.discriminator = Discriminator(size, len(self.instruments), discriminator_hidden)
+        self.normalisation = Normalisation(self.representation.n_bins)
+        self.memory, self.clip_norm = memory, clip_norm
+        self.loss_weights = replace(loss_weights)
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+        self.register_buffer("class_embeddings", torch.zeros(len(self.instruments), size))
+        self.register_buffer("known", torch.zeros(len(self.instruments), dtype=torch.bool))
+        n_bins = self.representation.n_fourier_bins
+        filters = melscale_fbanks(n_bins, 0.0, sample_rate / 2, N_MELS, sample_rate, norm="slaney")
+        self.register_buffer("mel_filters", (filters / filters.sum(0).clamp(min=1e-9)).T, persistent=False)
+
+    # -------------------------------------------------------------------------------------- normalisation
+
+    def prepare_data(self) -> None:
+        """Measure the training split, once; Lightning calls it in one process a machine."""
+        cache = self._statistics()
+        if cache is not None:
+            cache.build()
+
+    def setup(self, stage: str) -> None:
+        """Normalise by the training split's statistics over all instruments."""
+        cache = self._statistics() if stage == "fit" else None
+        if cache is not None:
+            self.normalisation.adopt(cache.read()[UNIFIED])
+
+    def _statistics(self) -> StatisticsCache | None:
+        corpus = getattr(getattr(self.trainer, "datamodule", None), "corpus", None)
+        return StatisticsCache(corpus, self.representation.name, self._parts) if corpus else None
+
+    def _parts(self, audio: Tensor) -> Tensor:
+        """``(1, T)`` → ``(1, 2, K, N)``, of the CPU's audio."""
+        context = self.representation.context
+        return parts(self.representation.analyse(pad(audio, (context, context)), self.sample_rate))
+
+    # ------------------------------------------------------------------------------------------ training
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """One optimizer for encoders and decoder, one for the discriminator."""
+        networks = (self.style_encoder, self.content_encoder, self.decoder)
+        learners = [parameter for network in networks for parameter in network.parameters()]
+        return [
+            self.generator_optimizer(learners),
+            self.discriminator_optimizer(self.discriminator.parameters()),
+        ]
+
+    def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
+        """A turn of encoders and decoder, then one of the discriminator on the same embeddings."""
+        generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
+        attempt = self.attempt(batch)
+        self._remember(attempt.embeddings)
+        take_turn(self, generator, lambda: self._generator_loss(attempt, "train"), self.clip_norm)
+        take_turn(self, discriminator, lambda: self._discriminator_loss(attempt, "train"), self.clip_norm)
+
+    def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
+        """Measure the transfer, and the losses of training for what is generated."""
+        preds = super().validation_step(batch, batch_idx)
+        self._measure_losses(batch, "val")
+        return preds
+
+    def test_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
+        """Measure the transfer, and the losses of training for what is generated."""
+        preds = super().test_step(batch, batch_idx)
+        self._measure_losses(batch, "test")
+        return preds
+
+    def _measure_losses(self, batch: TransferBatch, stage: str) -> None:
+        attempt = self.attempt(batch)
+        self._generator_loss(attempt, stage)
+        self._discriminator_loss(attempt, stage)
+
+    def attempt(self, batch: TransferBatch) -> Attempt:
+        """Rebuild every whole slice of the batch and, where there are targets, transfer the sources."""
+        paired = batch.target is not None
+        sources = self._whole_slices(batch.source)
+        others = self._whole_slices(batch.reference if batch.target is None else batch.target)
+        classes = torch.cat([
+            batch.source_instrument.repeat_interleave(len(sources) // len(batch.source)),
+            batch.target_instrument.repeat_interleave(len(others) // len(batch.source)),
+        ])  # fmt: skip
+        spectra = self.representation.analyse(torch.cat([sources, others]), self.sample_rate)
+        embeddings = self.embed(spectra, classes)
+        levels = self.normalisation.level(self._magnitude(spectra))
+        content, styles = embeddings.content, embeddings.styles
+        rebuilt = self._decoded(content, styles, levels)
+        n_pairs = len(sources) if paired else 0
+        wanted = styles[len(sources) :][:n_pairs]
+        if paired and batch.reference.shape[-1]:
+            wanted = self.style(batch.reference).repeat_interleave(len(sources) // len(batch.source), 0)
+        target_levels = levels[len(sources) :][:n_pairs]
+        transferred = self._decoded(content[:n_pairs], wanted, target_levels)
+        return Attempt(embeddings, rebuilt, levels, transferred, target_levels)
+
+    def embed(self, spectra: Tensor, classes: Tensor) -> Embeddings:
+        """Style and content of slices ``(S, K, N)``."""
+        normalised = self.normalisation(spectra)
+        return Embeddings(self.content_encoder(normalised), self.style_encoder(normalised), classes)
+
+    def style(self, recording: Tensor) -> Tensor:
+        """The mean style of a recording's slices, as long as those of training: ``(B, T)`` → ``(B, E)``."""
+        slices = self._whole_slices(recording)
+        spectra = self.representation.analyse(slices, self.sample_rate)
+        styles = self.style_encoder(self.normalisation(spectra)).unflatten(0, (len(recording), -1)).mean(1)
+        return layer_norm(styles, styles.shape[-1:])
+
+    def generator_terms(self, attempt: Attempt) -> dict[str, Tensor]:
+        """Every term of `LossWeights`, unweighted."""
+        content, styles, classes = (self._of_all_processes(part) for part in attempt.embeddings)
+        heard = content.mean(1)
+        return {
+            **self._spectral_terms(attempt.rebuilt, attempt.levels),
+            "transfer": self._transfer_loss(attempt),
+            "hsic": losses.hsic(styles, heard),
+            "info_nce": losses.info_nce(styles, classes),
+            "margin": losses.margin(styles, classes),
+            "adversarial": losses.naming(self.discriminator(styles), classes, self.known)
+            + losses.confusion(self.discriminator(heard), self.known),
+        }
+
+    def _spectral_terms(self, preds: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Of levels ``(S, F, N)``."""
+        a, b = self.normalisation.magnitude(preds), self.normalisation.magnitude(target)
+        return {
+            "level": (preds - target).abs().mean(),
+            "temporal": losses.temporal_difference(preds, target),
+            "spectral": losses.spectral_difference(preds, target),
+            "perceptual": losses.perceptual_distance(a, b, self.mel_filters),
+            "convergence": losses.spectral_convergence(a, b),
+        }
+
+    def _transfer_loss(self, attempt: Attempt) -> Tensor:
+        if not len(attempt.transferred):
+            return attempt.rebuilt.new_zeros(())
+        return weighted_sum(
+            self._spectral_terms(attempt.transferred, attempt.target_levels), self.loss_weights
+        )
+
+    def _generator_loss(self, attempt: Attempt, stage: str) -> Tensor:
+        terms = self.generator_terms(attempt)
+        self._log(stage, terms, len(attempt.levels))
+        return weighted_sum(terms, self.loss_weights)
+
+    def _discriminator_loss(self, attempt: Attempt, stage: str) -> Tensor:
+        content, styles, classes = attempt.embeddings
+        of_style = losses.naming(self.discriminator(styles.detach()), classes, self.known)
+        of_content = losses.naming(self.discriminator(content.detach().mean(1)), classes, self.known)
+        self._log(stage, {"naming_of_style": of_style, "naming_of_content": of_content}, len(classes))
+        return of_style + of_content
+
+    @torch.no_grad()
+    def _remember(self, embeddings: Embeddings) -> None:
+        """Let a class' embedding, which plays where there is no reference, follow the mean of its styles."""
+        styles, classes = (self._of_all_processes(part) for part in (embeddings.styles, embeddings.classes))
+        for c in classes.unique():
+            kept = self.memory * self.known[c]
+            self.class_embeddings[c].lerp_(styles[classes == c].mean(0), 1 - float(kept))
+            self.known[c] = True
+
+    def _log(self, stage: str, values: dict[str, Tensor], batch_size: int) -> None:
+        held_out = stage != "train"
+        named = {f"{stage}/{name}": value for name, value in values.items()}
+        self.log_dict(
+            named, on_step=not held_out, on_epoch=held_out, sync_dist=held_out, batch_size=batch_size
+        )
+
+    def _of_all_processes(self, part: Tensor) -> Tensor:
+        """Of the recordings of every process, with gradients, so that losses compare them as one would."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return part
+        gathered = self.all_gather(part, sync_grads=part.requires_grad)
+        return gathered.flatten(0, 1)  # type: ignore[union-attr]
+
+    # ----------------------------------------------------------------------------------------- inference
+
+    def transfer(
+        self,
+        source: Tensor,
+        reference: Tensor | None = None,
+        target_instrument: Tensor | None = None,
+    ) -> Tensor:
+        """Play the content of ``source`` in the style of ``reference``, or of the class where there is none.
+
+        See `TimbreTransferModule.transfer`.
+        """
+        style = self._wanted_style(reference, target_instrument)
+        return in_slices(
+            lambda part: self._played(part, style),
+            source,
+            self.slice_samples,
+            self.overlap_samples,
+            self.representation.context,
+        )
+
+    def _played(self, part: Tensor, style: Tensor) -> Tensor:
+        """A slice with its context → without, patch by patch."""
+        spectra = self.representation.analyse(part, self.sample_rate)
+        content = self.content_encoder(self.normalisation(spectra))
+        magnitude = self.normalisation.magnitude(self.decoder.generate(content, style.expand(len(part), -1)))
+        fourier = spectra[:, : self.representation.n_fourier_bins]
+        return self.representation.synthesise(torch.polar(magnitude, fourier.angle()))
+
+    def _wanted_style(self, reference: Tensor | None, target_instrument: Tensor | None) -> Tensor:
+        if reference is not None and reference.shape[-1]:
+            return self.style(reference)
+        if target_instrument is None:
+            raise CorpusError(
+                "The disentangled model plays what a reference plays, or an instrument of its training: give "
+                "one of them."
+            )
+        unknown = [self.instruments[i] for i in target_instrument.unique() if not self.known[i]]
+        if unknown:
+            names = ", ".join(name for name, known in zip(self.instruments, self.known, strict=True) if known)
+            raise CorpusError(
+                f"This model was trained on {names} and has not heard {', '.join(unknown)}: give a reference "
+                "of it."
+            )
+        return layer_norm(self.class_embeddings[target_instrument], self.class_embeddings.shape[-1:])
+
+    def _decoded(self, content: Tensor, styles: Tensor, levels: Tensor) -> Tensor:
+        """With the past of the truth in training, with its own otherwise."""
+        if self.training:
+            return self.decoder(content, styles, levels)
+        return self.decoder.generate(content, styles)
+
+    def _magnitude(self, spectra: Tensor) -> Tensor:
+        return spectra[:, : self.representation.n_fourier_bins].abs()
+
+    def _whole_slices(self, audio: Tensor) -> Tensor:
+        """``(B, T)`` → slices with context; what is short of one is dropped, unless it is all there is."""
+        length = self.slice_samples + 2 * self.representation.context
+        enough = pad(audio, (0, max(0, length - audio.shape[-1])))
+        return enough.unfold(-1, length, self.slice_samples).reshape(-1, length)
+
+    # ----------------------------------------------------------------------- requests that cannot be met
+
+    def _require_fitting_sizes(self, slice_frames: int, overlap_frames: int) -> None:
+        patch = self.decoder.patch_frames
+        if slice_frames % patch or {
+            self.content_encoder.trunk.patch_frames,
+            self.style_encoder.trunk.patch_frames,
+        } != {patch}:
+            raise NetworkSizeError(
+                f"slice_frames ({slice_frames}) must be a multiple of patch_frames, which must be the same "
+                f"for both encoders and the decoder ({patch})."
+            )
+        if not 0 <= 2 * overlap_frames < slice_frames:
+            raise NetworkSizeError(
+                f"model.init_args.overlap_frames must be below half of slice_frames ({slice_frames}), found "
+                f"{overlap_frames}."
+            )

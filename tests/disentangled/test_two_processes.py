@@ -1,0 +1,24 @@
+"""Data-parallel training of all networks, with losses that compare the recordings of both processes."""
+
+import torch
+
+from lightning_modules.disentangled.losses import LossWeights
+from tests.disentangled.conftest import build
+from tests.two_processes import assert_two_equal_one
+
+
+def slow_players():
+    module = build(forgetting=0.0, loss_weights=LossWeights(hsic=1, info_nce=1, margin=1, adversarial=1))
+    module.generator_optimizer = lambda parameters: torch.optim.SGD(parameters, lr=1e-2)
+    module.discriminator_optimizer = lambda parameters: torch.optim.SGD(parameters, lr=1e-2)
+    return module
+
+
+def test_two_processes_come_to_the_weights_of_one_with_twice_the_batch(pair_batch, tmp_path):
+    quieter = pair_batch._replace(source=0.3 * pair_batch.source, target=0.3 * pair_batch.target)
+    assert_two_equal_one(slow_players, [pair_batch, quieter, pair_batch], tmp_path)
+
+
+def test_so_they_do_without_pairs(pair_batch, tmp_path):
+    batch = pair_batch._replace(target=None)
+    assert_two_equal_one(slow_players, [batch, batch], tmp_path)
