@@ -1,4 +1,4 @@
-"""What Pix2Pix is trained on: adversarial + 100·L1 (arXiv 1611.07004, equation 4), and the phase."""
+"""What Pix2Pix is trained on: adversarial + 100·L1 (arXiv 1611.07004, equation 4), phase, what is heard."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class LossWeights:
     """What the discriminator holds against the output."""
     phase: float = 0.0
     """`phase_distance`; it has a gradient where a network gives the phase."""
+    heard: float = 0.0
+    """`mean_absolute_error` of the images of the audio, and so of magnitude and phase together."""
 
 
 class GeneratorTerms(NamedTuple):
@@ -26,6 +28,7 @@ class GeneratorTerms(NamedTuple):
     mae: Tensor
     adversarial: Tensor
     phase: Tensor
+    heard: Tensor
 
 
 def mean_absolute_error(preds: Tensor, target: Tensor) -> Tensor:

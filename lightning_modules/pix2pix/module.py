@@ -151,16 +151,22 @@ class Pix2PixModule(TimbreTransferModule):
 
     def generator_terms(self, attempt: Attempt) -> GeneratorTerms:
         """Every term of the generator's loss."""
-        image = attempt.prediction.image
+        image, target = attempt.prediction.image, self.spectrogram.image(attempt.target)
         adversarial = image.new_zeros(())
         if self.discriminator is not None:
             logits = self.discriminator(attempt.condition.images, image)
             adversarial = self.adversarial_loss.generator(logits)
         return GeneratorTerms(
-            mae=mean_absolute_error(image, self.spectrogram.image(attempt.target)),
+            mae=mean_absolute_error(image, target),
             adversarial=adversarial,
             phase=phase_distance(attempt.prediction.directions, attempt.target),
+            heard=self._heard_error(attempt, target),
         )
+
+    def _heard_error(self, attempt: Attempt, target: Tensor) -> Tensor:
+        edge = self.spectrogram.n_edge_frames
+        heard = self.translator.heard(attempt.condition, attempt.prediction)
+        return mean_absolute_error(heard, target[..., edge : target.shape[-1] - edge])
 
     def _generator_loss(self, attempt: Attempt, stage: str) -> Tensor:
         terms = self.generator_terms(attempt)

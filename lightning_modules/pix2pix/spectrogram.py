@@ -83,7 +83,7 @@ class Spectrogram:
 
     Args:
         n_fft: window and transform length in samples.
-        hop: samples between frames.
+        hop: samples between frames; divides half of ``n_fft``.
         n_bins: bins from 0 Hz up that are in an image; the document's 256 of 513 at 44.1 kHz end at 11 kHz.
         high_band: what is heard above them.
     """
@@ -98,6 +98,11 @@ class Spectrogram:
     def context(self) -> int:
         """Samples that `analyse` needs on either side of what `synthesise` gives back: half a window."""
         return self.n_fft // 2
+
+    @property
+    def n_edge_frames(self) -> int:
+        """Frames at either end of an image whose windows reach beyond what `synthesise` gives back."""
+        return self.context // self.hop
 
     def n_samples(self, n_frames: int) -> int:
         """How much audio ``n_frames`` frames give back, without the context they were made from."""

@@ -74,6 +74,16 @@ class Translator(nn.Module):
         magnitudes = torch.cat([image, condition.images[:, :1]], dim=1)
         return Prediction(image, self.phase.directions(condition.spectrum, magnitudes, raw[:, 1:]))
 
+    def heard(self, condition: Condition, prediction: Prediction) -> Tensor:
+        """Images ``(B, 1, K, N − 2·e)`` of the audio that a prediction becomes, its phase not refined.
+
+        Neighbouring frames overlap, so where their phases disagree with their magnitudes the audio has other
+        magnitudes. The ``e = spectrogram.n_edge_frames`` at either end need audio that is not there.
+        """
+        magnitude = self.spectrogram.magnitude(prediction.image, condition.spectrum)
+        audio = self.spectrogram.synthesise(magnitude * prediction.directions)
+        return self.spectrogram.image(self.spectrogram.analyse(audio))
+
     def forward(self, source: Tensor, reference: Tensor | None = None) -> Tensor:
         """Translate a slice, ``(B, context + T + context)`` → ``(B, T)``, as long as in training."""
         condition = self.condition(source, reference)

@@ -33,7 +33,7 @@ def test_loud_bins_count_more_and_empty_ones_not_at_all():
 
 
 def test_every_weight_names_a_term_and_is_applied_once():
-    terms = GeneratorTerms(*(torch.tensor(value) for value in (2.0, 3.0, 5.0)))
+    terms = GeneratorTerms(*(torch.tensor(value) for value in (2.0, 3.0, 5.0, 7.0)))
     assert set(vars(LossWeights())) == set(terms._fields)
-    assert weighted_sum(terms._asdict(), LossWeights(10.0, 0.5, 1.0)).item() == 20 + 1.5 + 5
+    assert weighted_sum(terms._asdict(), LossWeights(10.0, 0.5, 1.0, 2.0)).item() == 20 + 1.5 + 5 + 14
     assert weighted_sum(terms._asdict(), LossWeights()).item() == 200 + 3

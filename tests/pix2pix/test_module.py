@@ -6,7 +6,8 @@ import torch
 from datamodules.corpus import CorpusError
 from lightning_modules.pix2pix.losses import GeneratorTerms
 from lightning_modules.pix2pix.network import NetworkSizeError, UNet
-from lightning_modules.pix2pix.phase import GriffinLim, PhaseChannels, PhaseNetwork
+from lightning_modules.pix2pix.phase import GriffinLim, PhaseChannels, PhaseNetwork, direction
+from lightning_modules.pix2pix.translation import Prediction
 from tests.pix2pix.conftest import HOP, N_FFT, build, tone
 
 
@@ -22,10 +23,25 @@ def test_every_term_reaches_every_weight_of_the_generator(name, pair_batch):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
 
 
-def test_the_phase_reaches_the_second_network(pair_batch):
+@pytest.mark.parametrize("name", ["phase", "heard"])
+def test_the_phase_reaches_the_second_network(name, pair_batch):
     module = build(phase=PhaseNetwork(UNet(4, 2, channels=(8, 8))))
-    module.generator_terms(module.attempt(pair_batch)).phase.backward()
+    getattr(module.generator_terms(module.attempt(pair_batch)), name).backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in module.translator.phase.parameters())
+
+
+def test_what_is_heard_is_right_if_magnitude_and_phase_are_and_wrong_if_one_of_them_is(pair_batch):
+    module = build()
+    attempt, source = module.attempt(pair_batch), module.spectrogram.analyse(pair_batch.source)
+    image = module.spectrogram.image(attempt.target)
+
+    def heard(magnitude_image, phase_of):
+        prediction = Prediction(magnitude_image, direction(phase_of))
+        return module.generator_terms(attempt._replace(prediction=prediction)).heard.item()
+
+    assert heard(image, attempt.target) < 1e-4
+    assert heard(image, source) > 0.02
+    assert heard(module.spectrogram.image(source), attempt.target) > 0.02
 
 
 def test_the_discriminator_sees_condition_and_image_in_one_order(pair_batch):

@@ -64,7 +64,7 @@ def test_a_discriminator_alone_learns_to_tell_real_from_generated(pair_batch):
 @pytest.mark.parametrize("with_judge", [True, False])
 def test_histories_are_logged_for_training_and_validation(with_judge, pair_batch):
     trainer = fit(build(with_judge=with_judge), pair_batch, 1, val=[[pair_batch]])
-    names = {"mae", "adversarial", "phase", "generator", "copy_mae"} | (
+    names = {"mae", "adversarial", "phase", "heard", "generator", "copy_mae"} | (
         {"discriminator"} if with_judge else set()
     )
     logged = trainer.callback_metrics
