@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.melgan.inference import BFloat16Products, ProductGenerator, vocode
+from lightning_modules.melgan.inference import (
+    CONTEXT_FRAMES,
+    BFloat16Products,
+    ProductGenerator,
+    vocode,
+)
 from lightning_modules.melgan.network import (
     Generator,
     MultiScaleDiscriminator,
@@ -68,6 +73,15 @@ def test_channels_that_cannot_be_halved_are_refused():
 def generator():
     torch.manual_seed(0)
     return Generator(20, 32, initial_std=None).double()
+
+
+def test_while_frames_stand_still_the_output_repeats_every_hop(generator):
+    """So a held note's partials are multiples of the frame rate, whatever was learnt."""
+    mel = (2 * torch.rand(1, 20, 1, dtype=torch.double) - 1).expand(-1, -1, 24)
+    with torch.inference_mode():
+        audio = generator(mel)[0, CONTEXT_FRAMES * 256 : -CONTEXT_FRAMES * 256].unflatten(0, (-1, 256))
+    assert audio[0].std() > 1e-3
+    torch.testing.assert_close(audio, audio[:1].expand_as(audio), atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("chunk_frames", [1, 7, 16])
