@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 TITLE = "Speed of the selective scan"
 EXPLANATION = (
     "Forward and backward in float32 on one thread of a CPU; the best of several rounds, after a first use "
-    "that compiles. `speedup` is over the faster reference of the same length: a sequential scan in PyTorch, "
-    "or the public parallel package (mambapy). `peak_mib` is what the process needed beyond the inputs, "
+    "that compiles. `speedup` is over the faster reference of the same length (a sequential scan in PyTorch, "
+    "or the public parallel package, mambapy) and compares the processor time, as the clock also counts what "
+    "else the machine does. `peak_mib` is what the process needed beyond the inputs, "
     "`memory_ratio` that over the parallel package's. `best` marks the quickest implementation. Processes of "
     "their own measure one row each. References run up to the length of `--reference-length` only."
 )
@@ -44,6 +45,7 @@ class Measured(NamedTuple):
     """What one implementation took."""
 
     seconds: float
+    cpu_seconds: float
     peak_mib: float
 
 
@@ -77,17 +79,18 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 def compared(length: int, measured: dict[str, Measured]) -> list[Row]:
     """Rows of one length: seconds, memory, and ratios to the references where these were measured."""
-    reference_s = min((measured[name].seconds for name in REFERENCES if name in measured), default=None)
+    reference_s = min((measured[name].cpu_seconds for name in REFERENCES if name in measured), default=None)
     package = measured.get("mambapy")
-    best = min(OURS, key=lambda name: measured[name].seconds)
+    best = min(OURS, key=lambda name: measured[name].cpu_seconds)
     return [
         {
             "length": length,
             "implementation": name,
             "seconds": round(it.seconds, 5),
-            "ns_per_step": round(1e9 * it.seconds / length, 1),
+            "cpu_seconds": round(it.cpu_seconds, 5),
+            "us_per_step": round(1e6 * it.cpu_seconds / length, 1),
             "peak_mib": round(it.peak_mib, 1),
-            "speedup": reference_s and round(reference_s / it.seconds, 2),
+            "speedup": reference_s and round(reference_s / it.cpu_seconds, 2),
             "memory_ratio": package and round(it.peak_mib / package.peak_mib, 3),
             "best": name == best,
         }
@@ -109,17 +112,18 @@ def run_implementation(name: str, size: Size, n_rounds: int) -> Measured:
     once(scan, inputs(size._replace(length=64)))
     tensors = inputs(size)
     before_mib = _peak_mib()
-    seconds = [once(scan, tensors) for _ in range(n_rounds)]
-    return Measured(min(seconds), max(_peak_mib() - before_mib, 0.1))
+    rounds = [once(scan, tensors) for _ in range(n_rounds)]
+    clock, cpu = (min(times) for times in zip(*rounds, strict=True))
+    return Measured(clock, cpu, max(_peak_mib() - before_mib, 0.1))
 
 
-def once(scan: Scan, tensors: list[Tensor]) -> float:
-    """Seconds of a forward and a backward pass."""
+def once(scan: Scan, tensors: list[Tensor]) -> tuple[float, float]:
+    """Seconds of a forward and a backward pass, by the clock and of the processor."""
     for tensor in tensors:
         tensor.grad = None
-    start = time.perf_counter()
+    clock, cpu = time.perf_counter(), time.process_time()
     scan(*tensors).sum().backward()  # type: ignore[no-untyped-call]
-    return time.perf_counter() - start
+    return time.perf_counter() - clock, time.process_time() - cpu
 
 
 def inputs(size: Size) -> list[Tensor]:

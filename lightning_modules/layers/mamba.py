@@ -72,7 +72,7 @@ class Mamba(nn.Module):
         inputs = torch.cat([before, u.transpose(1, 2)], dim=-1)
         u = self._convolved(inputs).transpose(1, 2)
         duration, write, read = self.x_proj(u).split(self.split_sizes, dim=-1)
-        delta, decay = softplus(self.dt_proj(duration)), -self.A_log.float().exp()
+        delta, decay = softplus(self.dt_proj(duration)), -self.A_log.exp()
         y, state = selective_scan(u, delta, decay, write, read, None if past is None else past.state)
         if memory is not None:
             memory[self] = MambaPast(inputs[..., inputs.shape[-1] - n_past :], state)

@@ -8,9 +8,7 @@ from itertools import combinations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, l1_loss
-
-from lightning_modules.layers.spectral import stft_magnitude
+from torch.nn.functional import cosine_similarity
 
 
 @dataclass
@@ -47,31 +45,6 @@ class MatchingWeights:
     """Distance of the features' statistics to the reference's."""
     content: float = 1.0
     """Distance of the content layers' features to the source's."""
-
-
-def mr_stft(
-    preds: Tensor, target: Tensor, fft_sizes: Sequence[int] = (2048, 1024, 512), floor: float = 1e-4
-) -> Tensor:
-    """Spectral convergence plus L1 of log magnitudes, mean over resolutions.
-
-    Yamamoto et al., Parallel WaveGAN, arXiv 1910.11480, equations 3 to 6. Departures: windows are as
-    long as the transforms and overlap by 75 %; the convergence is a ratio for each example, not for the
-    batch, so that the loss of a batch is the mean over its parts whatever their number.
-
-    Args:
-        preds: ``(B, T)``.
-        target: ``(B, T)``.
-        fft_sizes: window lengths in samples.
-        floor: added to magnitudes, of which a full-scale sine has 1: what is quieter counts as silence. With
-            less than −80 dB the rests of rendered music, which nobody hears, are most of the loss.
-    """
-    distances = []
-    for n_fft in fft_sizes:
-        scaled = (stft_magnitude(audio, n_fft, n_fft // 4) / (n_fft / 4) for audio in (preds, target))
-        a, b = (magnitude + floor for magnitude in scaled)
-        convergence = (a - b).norm(dim=(1, 2)) / b.norm(dim=(1, 2))
-        distances.append(convergence.mean() + l1_loss(a.log(), b.log()))
-    return torch.stack(distances).mean()
 
 
 def travel(source: Tensor, translated: Tensor) -> Tensor:

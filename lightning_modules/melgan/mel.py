@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from torchaudio.functional import melscale_fbanks
 
-from lightning_modules.layers.spectral import stft_magnitude
+from lightning_modules.layers.spectral import mel_filters, stft_magnitude
 
 
 class LogMel:
@@ -68,11 +66,3 @@ class LogMel:
         filters = mel_filters(sample_rate, self.n_fft, self.n_mels)
         window_energy = torch.hann_window(self.n_fft).square().sum()
         return float(filters.norm(dim=0).max() * (self.n_fft / 2 * window_energy).sqrt())
-
-
-@lru_cache
-def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
-    """Weights ``(n_fft // 2 + 1, n_mels)`` of triangular bands of equal area in Hz."""
-    return melscale_fbanks(
-        n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate, norm="slaney", mel_scale="slaney"
-    )

@@ -17,7 +17,7 @@ from datamodules.batch import TransferBatch
 from lightning_modules.adversarial_training import take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, HingeLoss, feature_matching
 from lightning_modules.layers.loss_weights import weighted_sum
-from lightning_modules.melgan import losses
+from lightning_modules.layers.spectral import mr_stft
 from lightning_modules.melgan.inference import Vocoding, vocode
 from lightning_modules.melgan.losses import LossWeights
 from lightning_modules.melgan.mel import LogMel
@@ -122,7 +122,7 @@ class MelGANModule(TimbreTransferModule):
         return loss
 
     def _generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        terms = {"mr_stft": losses.mr_stft(fake, real)} | (self._judged(real, fake) if self._judges() else {})
+        terms = {"mr_stft": mr_stft(fake, real)} | (self._judged(real, fake) if self._judges() else {})
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return weighted_sum(terms, self.loss_weights)
 
@@ -140,7 +140,7 @@ class MelGANModule(TimbreTransferModule):
         preds = super().validation_step(batch, batch_idx)
         source = batch.source
         given_back = self.vocoded(self.mel(source, self.sample_rate), source.shape[-1])
-        distance = losses.mr_stft(given_back, source)
+        distance = mr_stft(given_back, source)
         self.log("val/vocoder_mr_stft", distance, batch_size=len(source), sync_dist=True)
         return preds
 

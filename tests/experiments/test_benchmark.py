@@ -74,10 +74,10 @@ def test_all_scans_of_the_benchmark_agree() -> None:
 
 def test_ratios_are_over_the_faster_reference_and_the_parallel_package() -> None:
     measured = {
-        "sequential": benchmark_scan.Measured(8.0, 1000.0),
-        "mambapy": benchmark_scan.Measured(4.0, 2000.0),
-        "chunked": benchmark_scan.Measured(2.0, 500.0),
-        "compiled": benchmark_scan.Measured(0.1, 100.0),
+        "sequential": benchmark_scan.Measured(9.0, 8.0, 1000.0),
+        "mambapy": benchmark_scan.Measured(9.0, 4.0, 2000.0),
+        "chunked": benchmark_scan.Measured(9.0, 2.0, 500.0),
+        "compiled": benchmark_scan.Measured(9.0, 0.1, 100.0),
     }
     rows = {row["implementation"]: row for row in benchmark_scan.compared(8192, measured)}
     assert [rows[name]["speedup"] for name in measured] == [0.5, 1, 2, 40]

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from lightning_modules.layers.loss_weights import weighted_sum
+from lightning_modules.layers.spectral import mr_stft
 from lightning_modules.melgan.losses import (
     LossWeights,
     feature_distance,
     margin,
-    mr_stft,
     travel,
 )
 from tests.melgan.conftest import tone

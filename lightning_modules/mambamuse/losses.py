@@ -1,0 +1,51 @@
+"""What MambaMuse is trained on besides the game with its discriminators (`layers.adversarial`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import l1_loss
+
+from lightning_modules.layers.spectral import mel_filters, stft_magnitude
+
+
+@dataclass
+class LossWeights:
+    """Weight of each term of the generator; 0 is measured only. The names are the log names."""
+
+    mel: float = 45.0
+    """`mel_distance` to the target."""
+    mr_stft: float = 10.0
+    """`layers.spectral.mr_stft` to the target."""
+    adversarial: float = 1.0
+    """What the discriminators hold against the output."""
+
+
+def mel_distance(
+    preds: Tensor,
+    target: Tensor,
+    sample_rate: int,
+    n_mels: int = 80,
+    n_fft: int = 1024,
+    hop: int = 256,
+    floor: float = 1e-4,
+) -> Tensor:
+    """L1 of log-mel magnitudes; 1 is a factor of e, 8.7 dB (HiFi-GAN, arXiv 2010.05646, equation 3).
+
+    Args:
+        preds: ``(B, T)``.
+        target: ``(B, T)``.
+        sample_rate: in Hz.
+        n_mels: bands.
+        n_fft: window length in samples.
+        hop: samples between frames.
+        floor: added to magnitudes, of which a full-scale sine in the middle of a band has 1: what is quieter
+            counts as silence.
+    """
+    bands = mel_filters(sample_rate, n_fft, n_mels).T.to(preds)
+    bands = bands / bands.amax(1, keepdim=True)
+    of_preds, of_target = (
+        (bands @ stft_magnitude(audio, n_fft, hop) / (n_fft / 4) + floor).log() for audio in (preds, target)
+    )
+    return l1_loss(of_preds, of_target)
