@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lightning as L
 
-from datamodules.audio_files import write_beside
+from datamodules.atomic_files import write_beside
 from experiments.outbox import Journal
 from experiments.tracking import tracker_of
 

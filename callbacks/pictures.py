@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.audio_files import write_beside
+from datamodules.atomic_files import write_beside
 
 FLOOR_DB = -80.0
 N_FFT = 1024

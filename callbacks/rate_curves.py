@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.audio_files import write_beside
+from datamodules.atomic_files import write_beside
 
 SMOOTHING = 0.04
 """Width of the smoothing: standard deviation of a Gaussian, as a share of the test's batches."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import struct
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import numpy as np
 import soundfile
 import soxr
+
+from datamodules.atomic_files import write_beside
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac"}
@@ -89,23 +87,6 @@ def wav_bytes(audio: np.ndarray, sample_rate: int) -> bytes:
         *(sample_rate, sample_rate * block, block, 16, b"data", len(pcm)),
     )
     return header + pcm
-
-
-@contextmanager
-def write_beside(path: str | Path) -> Iterator[IO[bytes]]:
-    """Write to a temporary file in the folder of ``path``; rename it when complete, remove it on errors."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # "." and ".partial": never listed as audio, and recognisable when a killed process left one behind.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _require_readable(path: Path) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from datamodules.audio_files import wav_bytes, write_beside
+from datamodules.atomic_files import write_beside
+from datamodules.audio_files import wav_bytes
 from datamodules.corpus import SCHEMA_VERSION, WAV_HEADER_BYTES, Corpus, CorpusError, Item, write_index
 from datamodules.fingerprints import FileHashes, address_of
 from datamodules.journal import Built, Journal

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.audio_files import write_beside
+from datamodules.atomic_files import write_beside
 from datamodules.batch import FRAME_RATE_HZ
 from datamodules.building import one_at_a_time
 from datamodules.corpus import Corpus, CorpusError, Item, read_pcm

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from datamodules.audio_files import write_beside
+from datamodules.atomic_files import write_beside
 from datamodules.corpus import Item
 from datamodules.score_source import Skipped
 

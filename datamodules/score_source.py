@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datamodules.audio_files import write_beside
+from datamodules.atomic_files import write_beside
 from datamodules.fingerprints import FileHashes, address_of
 from datamodules.notes import Note, Score
 

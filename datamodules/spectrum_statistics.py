@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.audio_files import write_beside
+from datamodules.atomic_files import write_beside
 from datamodules.building import one_at_a_time, say
 from datamodules.corpus import Corpus, CorpusError, Item
 

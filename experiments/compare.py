@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datamodules.atomic_files import write_beside
 from experiments.errors import UserError, run_command
 from experiments.mlflow_store import Unreachable, default_tracking_uri
 
@@ -89,10 +90,8 @@ def _deliver(document: str, output: Path | None) -> None:
     if output is None:
         print(document)
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    beside = output.with_name(f".{output.name}.partial")
-    beside.write_text(document + "\n", encoding="utf-8")
-    beside.replace(output)
+    with write_beside(output) as file:
+        file.write(f"{document}\n".encode())
     print(f"Wrote {output}", file=sys.stderr)
 
 

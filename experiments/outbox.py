@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import threading
 import time
 import uuid
@@ -24,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datamodules.atomic_files import write_beside
 from experiments.errors import UserError, run_command
 from experiments.mlflow_store import MlflowStore, Unreachable, default_tracking_uri
 
@@ -95,9 +95,8 @@ class Journal:
         """Remember that ``uri`` has everything up to ``offset``."""
         notes = json.loads(self._delivered_path.read_text()) if self._delivered_path.is_file() else {}
         notes[uri] = {"run_id": run_id, "offset": offset}
-        beside = self._delivered_path.with_suffix(".partial")
-        beside.write_text(json.dumps(notes, indent=1))
-        os.replace(beside, self._delivered_path)
+        with write_beside(self._delivered_path) as file:
+            file.write(json.dumps(notes, indent=1).encode())
 
     def pending(self, uri: str) -> int:
         """Number of events that ``uri`` does not have yet."""

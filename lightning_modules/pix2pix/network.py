@@ -114,7 +114,6 @@ class UNet(nn.Module):
         )
         self.head = nn.ConvTranspose2d(seen[-1], out_channels, kernel_size=4, stride=2, padding=1)
         initialise(self)
-        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, in_channels, F, N)`` → ``(B, out_channels, F, N)``, unbounded, for any ``N``."""
@@ -155,7 +154,6 @@ class PatchDiscriminator(nn.Module):
         self.down = nn.Sequential(reading(in_channels, channels[0]), *halvings)
         self.head = nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(channels[-1], 1, kernel_size=4))
         initialise(self)
-        self.to(memory_format=torch.channels_last)
 
     def forward(self, condition: Tensor, image: Tensor) -> list[Tensor]:
         """``(B, C, F, N)`` and ``(B, 1, F, N)`` → logits ``(B, 1, F/16, N/16)``, of one scale."""
@@ -164,9 +162,10 @@ class PatchDiscriminator(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """Draw every convolution's weights from N(0, 0.02) and clear its offsets."""
+    """Draw every convolution's weights from N(0, 0.02), laid out for channels-last input; clear its offsets."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=INITIAL_STD)
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from datamodules.audio_files import AudioFileError, read_audio, write_beside, write_wav
+from datamodules.audio_files import AudioFileError, read_audio, write_wav
 
 RATE = 16000
 
@@ -147,16 +147,6 @@ def test_nan_is_never_written(tmp_path: Path) -> None:
     with pytest.raises(AudioFileError, match="NaN"):
         write_wav(tmp_path / "a.wav", np.array([0.0, np.nan]), RATE)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    write_wav(tmp_path / "a.wav", tone(440), RATE)
-    before = (tmp_path / "a.wav").read_bytes()
-    with pytest.raises(KeyboardInterrupt), write_beside(tmp_path / "a.wav") as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
-    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
-    assert (tmp_path / "a.wav").read_bytes() == before
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
