@@ -162,7 +162,7 @@ class PatchDiscriminator(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """Draw every convolution's weights from N(0, 0.02), laid out for channels-last input; clear its offsets."""
+    """Draw every convolution's weights from N(0, 0.02), laid out for channels-last input, without offsets."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=INITIAL_STD)
