@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from datamodules.augmentation import Augmentation
 from datamodules.batching import EvaluationBatchSampler, TrainingSampler, collate
 from datamodules.building import CorpusSource
-from datamodules.corpus import Corpus, CorpusError, Item
+from datamodules.corpus import DEFAULT_BANK, Corpus, CorpusError, Item
 from datamodules.datasets import (
     NoPairsError,
     PairedData,
@@ -53,6 +53,8 @@ class TransferDataModule(L.LightningDataModule):
         val_clip_s: their length in seconds.
         test_clip_s: length of the test clips in seconds; null for whole pieces, one at a time.
         test_pieces: pieces for each track and pair of instruments in the test; null for all.
+        test_bank: where targets and references of the test come from; a rendered corpus has a second bank,
+            ``elsewhere``, that training never hears.
         prepare_workers: processes that build corpus and features; by default one a core.
     """
 
@@ -75,6 +77,7 @@ class TransferDataModule(L.LightningDataModule):
         val_clip_s: float = 4.0,
         test_clip_s: float | None = 8.0,
         test_pieces: int | None = 8,
+        test_bank: str = DEFAULT_BANK,
         prepare_workers: int | None = None,
     ) -> None:
         super().__init__()
@@ -98,6 +101,7 @@ class TransferDataModule(L.LightningDataModule):
         self.val_clip_s = val_clip_s
         self.test_clip_s = test_clip_s
         self.test_pieces = test_pieces
+        self.test_bank = test_bank
         self.prepare_workers = prepare_workers
         self._corpus: Corpus | None = None
 
@@ -160,7 +164,7 @@ class TransferDataModule(L.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader:
         """Fixed pieces, clips and references, the same for every experiment with these instruments."""
-        plan = QuestionPlan(self.corpus, "test", self.tracks)
+        plan = QuestionPlan(self.corpus, "test", self.tracks, self.test_bank)
         questions = plan.questions(self.source_instruments, self.target_instruments, self.test_pieces)
         self._require_some(questions, "test")
         return self._evaluation_loader(

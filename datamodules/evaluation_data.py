@@ -46,20 +46,24 @@ class QuestionPlan:
         corpus: an open corpus.
         split: ``val`` or ``test``.
         tracks: ``monophonic``, ``polyphonic`` or both.
+        target_bank: where targets and references come from; sources are always the default bank's. The
+            second bank of a rendered corpus is in its test split only, so no training has heard it.
     """
 
-    def __init__(self, corpus: Corpus, split: str, tracks: Sequence[str]) -> None:
+    def __init__(
+        self, corpus: Corpus, split: str, tracks: Sequence[str], target_bank: str = DEFAULT_BANK
+    ) -> None:
         self.corpus = corpus
         self.split = split
         self.tracks = [track for track in TRACKS if track in tracks]
-        self._lists: dict[tuple[str, str, str], list[Item]] = {}
+        self.target_bank = target_bank
+        self._lists: dict[tuple[str, str, str, str], list[Item]] = {}
         self._versions: dict[tuple[str, str, str], Item] = {}
         for item in corpus.items:
-            if item.bank == DEFAULT_BANK:
-                self._lists.setdefault((item.split, item.track, item.instrument), []).append(item)
+            self._lists.setdefault((item.bank, item.split, item.track, item.instrument), []).append(item)
             if item.split == split:
                 self._versions[item.bank, item.instrument, item.piece] = item
-        self._other_banks = sorted({bank for bank, _, _ in self._versions if bank != DEFAULT_BANK})
+        self._other_banks = sorted({bank for bank, _, _ in self._versions if bank != target_bank})
 
     def questions(
         self, sources: Sequence[str], targets: Sequence[str], pieces: int | None = None
@@ -84,18 +88,19 @@ class QuestionPlan:
         return [question for one_round in rounds for question in one_round if question is not None][:count]
 
     def _of_pair(self, track: str, source: str, target: str, pieces: int | None) -> Iterator[Question]:
-        items = self._lists.get((self.split, track, source), [])
+        items = self._lists.get((DEFAULT_BANK, self.split, track, source), [])
         for item in sorted(items, key=lambda item: stable_hash(item.piece))[:pieces]:
             others = list(islice(self._other_pieces(item, target), 2))
             if not others:
                 raise CorpusError(
-                    f"{self.corpus.root} has one piece only on {target}, but a reference has to be another "
-                    "piece than the source. Prepare a larger corpus."
+                    f"{self.corpus.root} has no two pieces on {target} in the bank {self.target_bank}, but a "
+                    "reference has to be another piece than the source. Prepare a larger corpus, or choose "
+                    "another test_bank."
                 )
             yield Question(
                 source=item,
                 target_instrument=target,
-                target=self._versions.get((DEFAULT_BANK, target, item.piece)),
+                target=self._versions.get((self.target_bank, target, item.piece)),
                 reference=others[0],
                 wrong_notes=others[1] if len(others) > 1 else None,
                 other_recording=next(
@@ -115,7 +120,7 @@ class QuestionPlan:
         places += [(split, track) for split in ("val", "train") for track in TRACKS if split != self.split]
         seen = {source.work}
         for split, track in places:
-            items = self._lists.get((split, track, instrument), [])
+            items = self._lists.get((self.target_bank, split, track, instrument), [])
             first = stable_hash(source.piece, instrument) % max(1, len(items))
             for offset in range(len(items)):
                 item = items[(first + offset) % len(items)]

@@ -1,4 +1,4 @@
-"""Measure speed and size: ``python -m experiments.benchmark models|data|vocoder|scan``.
+"""Measure speed and size: ``python -m experiments.benchmark models|data|vocoder|scan|stream``.
 
 ``--format table`` (default) for the terminal, ``json`` for programs: one document and nothing else on
 standard output. ``--write`` also writes ``benchmarks/<name>.md``, with the command, machine and versions.
@@ -29,6 +29,7 @@ BENCHMARKS = {
     "data": "experiments.benchmark_data",
     "vocoder": "experiments.benchmark_vocoder",
     "scan": "experiments.benchmark_scan",
+    "stream": "experiments.benchmark_stream",
 }
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 VERSIONED = ("torch", "lightning", "numpy", "soxr", "midirenderer", "pesto-pitch")

@@ -42,6 +42,21 @@ def test_the_target_is_the_source_on_the_other_instrument_and_so_is_the_other_re
             assert (answer.piece, answer.instrument) == (question.source.piece, question.target_instrument)
 
 
+def test_a_bank_that_training_never_heard_gives_targets_and_references_but_no_sources(
+    tiny_corpus: Corpus,
+) -> None:
+    names = tiny_corpus.instruments
+    plan = QuestionPlan(tiny_corpus, "test", ["monophonic"], target_bank="elsewhere")
+    questions = plan.questions(names, names)
+    usual = QuestionPlan(tiny_corpus, "test", ["monophonic"]).questions(names, names)
+    assert [q.source for q in questions] == [q.source for q in usual]
+    for question in questions:
+        assert question.target is not None and question.other_recording is not None
+        assert {question.target.bank, question.reference.bank} == {"elsewhere"}
+        assert question.other_recording.bank == question.source.bank == "default"
+    assert not [item for item in tiny_corpus.select("train") if item.bank == "elsewhere"]
+
+
 def test_source_target_and_other_recording_are_the_same_stretch_of_time(data: EvaluationData) -> None:
     for question, example in zip(data.questions, (data[n] for n in range(len(data))), strict=True):
         assert example.target is not None and example.other_recording is not None

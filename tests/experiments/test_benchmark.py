@@ -1,12 +1,14 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from datamodules.corpus import Corpus
-from experiments import benchmark, benchmark_data, benchmark_models, benchmark_scan
+from experiments import benchmark, benchmark_data, benchmark_models, benchmark_scan, benchmark_stream
+from experiments.cli import build_model
 
 DDSP_PARAMETERS = 1_022_078
 """Of the network with two layers a stack (tone-transfer document)."""
@@ -85,3 +87,9 @@ def test_ratios_are_over_the_faster_reference_and_the_parallel_package() -> None
     assert [name for name in rows if rows[name]["best"]] == ["compiled"]
     [alone, _] = benchmark_scan.compared(100, {name: measured[name] for name in benchmark_scan.OURS})
     assert alone["speedup"] is None and alone["memory_ratio"] is None
+
+
+def test_a_click_measures_the_latency_that_a_stream_promises() -> None:
+    module: Any = build_model("mambamuse_causal", "demo")
+    noise = benchmark_stream.noise(1600)
+    assert benchmark_stream.click_latency(module) == module.stream(noise).latency == 15

@@ -40,3 +40,15 @@ def test_reconstruction_comes_first_and_segments_grow():
 def test_the_learning_rate_falls_by_a_thousandth_an_epoch():
     for progress, factor in points_of_curricula()["learning_rate"][1:]:
         assert factor == pytest.approx(0.999 ** (1000 * progress), abs=0.01)
+
+
+def test_unseen_instruments_and_bank_are_in_no_training():
+    trained = build("mambamuse", "demo").datamodule
+    heard = {*trained.source_instruments, *trained.target_instruments}
+    unseen = build("mambamuse_unseen_instruments", "demo").datamodule
+    assert not heard & set(unseen.target_instruments)
+    assert heard | set(unseen.target_instruments) == set(trained.instruments)
+    assert (trained.test_bank, build("mambamuse_unseen_bank").datamodule.test_bank) == (
+        "default",
+        "elsewhere",
+    )
