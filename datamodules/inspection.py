@@ -6,12 +6,14 @@ import csv
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datamodules.building import has_its_size
 from datamodules.corpus import SPLITS, Corpus, Item
+from datamodules.spectrum_statistics import deviations_db
+from datamodules.traces import Trace
 from datamodules.workers import run_jobs
 
 IN_ONE_PROCESS = 500
@@ -52,12 +54,22 @@ def skipped_reasons(root: Path) -> list[tuple[str, str]]:
         return [(row["source"], row["reason"]) for row in csv.DictReader(file)]
 
 
-def description(corpus: Corpus) -> dict[str, Any]:
-    """All that `inspect` shows, as JSON."""
+def description(corpus: Corpus, traces: Mapping[tuple[str, str], Trace]) -> dict[str, Any]:
+    """All that `inspect` shows, as JSON.
+
+    Args:
+        corpus: an open corpus.
+        traces: by split and instrument, where the files were measured.
+    """
     manifest = {key: value for key, value in corpus.manifest.items() if key != "request"}
     groups = [group._asdict() for group in overview(corpus)]
     skipped = [{"source": source, "reason": reason} for source, reason in skipped_reasons(corpus.root)]
-    return {"folder": str(corpus.root), **manifest, "groups": groups, "skipped": skipped}
+    found = {"folder": str(corpus.root), **manifest, "groups": groups, "skipped": skipped}
+    found["statistics"] = deviations_db(corpus.root)
+    if traces:
+        rows = traces.items()
+        found["traces"] = [{"split": key[0], "instrument": key[1], **trace._asdict()} for key, trace in rows]
+    return found
 
 
 def damaged_files(corpus: Corpus, workers: int | None = None, progress: bool = True) -> Iterator[Path]:
@@ -117,6 +129,9 @@ def print_overview(corpus: Corpus) -> None:
     console.print(table)
     for sentence in (*corpus.manifest["licences"], *corpus.manifest["notes"]):
         console.print(f"• {sentence}", highlight=False, markup=False)
+    for name, levels in deviations_db(corpus.root).items():
+        described = ", ".join(f"{instrument} {level_db:.1f}" for instrument, level_db in levels.items())
+        console.print(f"• {name}, deviation of bins in dB: {described}", highlight=False, markup=False)
     skipped = skipped_reasons(corpus.root)
     if skipped:
         console.print(
@@ -124,6 +139,20 @@ def print_overview(corpus: Corpus) -> None:
         )
         for kind, count in Counter(_kind(reason) for _, reason in skipped).most_common(8):
             console.print(f"  {count:5d} × {kind}", highlight=False, markup=False)
+
+
+def print_traces(traces: Mapping[tuple[str, str], Trace]) -> None:
+    """A table for people, on standard output: means over the files of each split and instrument."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="What the files are like (means)", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("split", "instrument", *Trace._fields):
+        table.add_column(name, justify="left" if name in ("split", "instrument") else "right")
+    for key in sorted(traces, key=lambda key: (SPLITS.index(key[0]), key[1])):
+        table.add_row(*key, *(f"{value:.3g}" for value in traces[key]))
+    Console().print(table)
 
 
 def _kind(reason: str) -> str:

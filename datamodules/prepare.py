@@ -30,6 +30,8 @@ EXAMPLES = """examples:
       ~/takes/<instrument>/* or ~/takes/{train,val,test}/<instrument>/*
   python -m datamodules.prepare inspect
       what every corpus holds: splits, instruments, minutes, licences, what was skipped and why
+  python -m datamodules.prepare inspect --traces --variety variety.png corpora/rendered-0123456789abcdef
+      what its files are like, by split and instrument, and a map on which files that sound alike are near
   python -m datamodules.prepare verify corpora/rendered-0123456789abcdef
       read every file and compare it with its checksum
 
@@ -71,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     _add_recordings(commands.add_parser("recordings", help="folders of recordings, one per instrument"))
     show = commands.add_parser("inspect", help="what corpora hold")
     show.add_argument("--format", choices=("table", "json"), default="table", help="json prints one document")
+    show.add_argument("--traces", action="store_true", help="measure every file: level, rests, brightness …")
+    show.add_argument("--variety", type=Path, metavar="PNG", help="draw a map of how files sound (t-SNE)")
     show.set_defaults(command=_inspect)
     check = commands.add_parser("verify", help="compare every file with its checksum")
     check.add_argument(
@@ -240,14 +244,25 @@ def _opened(options: argparse.Namespace) -> list[Corpus]:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from datamodules.inspection import description, print_overview
+    from datamodules.corpus import CorpusError
+    from datamodules.inspection import description, print_overview, print_traces
+    from datamodules.traces import by_instrument, measured, save_variety
 
     corpora = _opened(options)
-    if options.format == "json":
-        print(json.dumps([description(corpus) for corpus in corpora], indent=2, ensure_ascii=False))
-        return 0
+    if options.variety and len(corpora) > 1:
+        raise CorpusError("--variety draws one corpus; name the one of the folders that you mean.")
+    documents = []
     for corpus in corpora:
-        print_overview(corpus)
+        files = measured(corpus, corpus.items) if options.traces or options.variety else []
+        if options.variety:
+            save_variety(options.variety, files)
+        documents.append(description(corpus, by_instrument(files)))
+        if options.format == "table":
+            print_overview(corpus)
+            if options.traces:
+                print_traces(by_instrument(files))
+    if options.format == "json":
+        print(json.dumps(documents, indent=2, ensure_ascii=False))
     return 0
 
 

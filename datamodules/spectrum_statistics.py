@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import reduce
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -126,3 +127,17 @@ class StatisticsCache:
         }
         with write_beside(self.path) as file:
             np.savez(file, **arrays)
+
+
+def deviations_db(root: Path) -> dict[str, dict[str, float]]:
+    """Of each statistics file in a corpus, by instrument: root mean square of all bins' deviations, in dB."""
+    found = {}
+    for path in sorted((root / "statistics").glob("*.npz")):
+        with np.load(path) as file:
+            levels = {
+                key.removesuffix(".std"): float(10 * np.log10(np.mean(np.square(file[key])) + 1e-20))
+                for key in sorted(file.files)
+                if key.endswith(".std")
+            }
+        found[path.stem] = levels
+    return found

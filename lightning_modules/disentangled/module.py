@@ -188,14 +188,14 @@ class DisentangledModule(TimbreTransferModule):
     def attempt(self, batch: TransferBatch) -> Attempt:
         """Rebuild every whole slice of the batch and, where there are targets, transfer the sources."""
         paired = batch.target is not None
-        sources = self._whole_slices(batch.source)
-        others = self._whole_slices(batch.reference if batch.target is None else batch.target)
+        sources = self.whole_slices(batch.source)
+        others = self.whole_slices(batch.reference if batch.target is None else batch.target)
         classes = torch.cat([
             batch.source_instrument.repeat_interleave(len(sources) // len(batch.source)),
             batch.target_instrument.repeat_interleave(len(others) // len(batch.source)),
         ])  # fmt: skip
         spectra = self.representation.analyse(torch.cat([sources, others]), self.sample_rate)
-        embeddings = self.embed(spectra, classes)
+        embeddings = self._embedded(spectra, classes)
         levels = self.normalisation.level(self._magnitude(spectra))
         content, styles = embeddings.content, embeddings.styles
         rebuilt = self._decoded(content, styles, levels)
@@ -207,14 +207,17 @@ class DisentangledModule(TimbreTransferModule):
         transferred = self._decoded(content[:n_pairs], wanted, target_levels)
         return Attempt(embeddings, rebuilt, levels, transferred, target_levels)
 
-    def embed(self, spectra: Tensor, classes: Tensor) -> Embeddings:
-        """Style and content of slices ``(S, K, N)``."""
+    def embed(self, slices: Tensor, classes: Tensor) -> Embeddings:
+        """Style and content of slices with context, see `whole_slices`."""
+        return self._embedded(self.representation.analyse(slices, self.sample_rate), classes)
+
+    def _embedded(self, spectra: Tensor, classes: Tensor) -> Embeddings:
         normalised = self.normalisation(spectra)
         return Embeddings(self.content_encoder(normalised), self.style_encoder(normalised), classes)
 
     def style(self, recording: Tensor) -> Tensor:
         """The mean style of a recording's slices, as long as those of training: ``(B, T)`` → ``(B, E)``."""
-        slices = self._whole_slices(recording)
+        slices = self.whole_slices(recording)
         spectra = self.representation.analyse(slices, self.sample_rate)
         styles = self.style_encoder(self.normalisation(spectra)).unflatten(0, (len(recording), -1)).mean(1)
         return layer_norm(styles, styles.shape[-1:])
@@ -341,8 +344,11 @@ class DisentangledModule(TimbreTransferModule):
     def _magnitude(self, spectra: Tensor) -> Tensor:
         return spectra[:, : self.representation.n_fourier_bins].abs()
 
-    def _whole_slices(self, audio: Tensor) -> Tensor:
-        """``(B, T)`` → slices with context; what is short of one is dropped, unless it is all there is."""
+    def whole_slices(self, audio: Tensor) -> Tensor:
+        """``(B, T)`` → slices with context; what is short of one is dropped, unless it is all there is.
+
+        All of the first recording come first.
+        """
         length = self.slice_samples + 2 * self.representation.context
         enough = pad(audio, (0, max(0, length - audio.shape[-1])))
         return enough.unfold(-1, length, self.slice_samples).reshape(-1, length)
