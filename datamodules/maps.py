@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.audio_files import write_beside
+from datamodules.atomic_files import write_beside
 
 
 class Points(NamedTuple):

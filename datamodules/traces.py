@@ -1,4 +1,4 @@
-"""What the files of a corpus are like, measured: level, rests, brightness, noisiness, beginnings of notes."""
+"""What the files of a corpus are like, measured: level, dynamics, rests, brightness, noisiness."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datamodules.corpus import Corpus, Item, read_pcm
 from datamodules.maps import Points, save_maps
 from datamodules.workers import run_jobs
 
-N_FFT = 1024
+N_FFT, HOP = 1024, 512
 REST_DB = -60.0
 """A frame whose root mean square is below this, re full scale, is a rest."""
 N_MFCC = 20
@@ -35,8 +35,8 @@ class Trace(NamedTuple):
     """Standard deviation of frequency around it, likewise."""
     flatness: float
     """Geometric over arithmetic mean of power: near 0 for tones, 0.56 for white noise."""
-    onsets_per_s: float
-    """Notes that begin, a second."""
+    dynamics_db: float
+    """From the softest to the loudest twentieth of the frames that are no rests."""
 
 
 class Measured(NamedTuple):
@@ -65,26 +65,25 @@ def measure(audio: np.ndarray, sample_rate: int) -> Measured:
     import librosa
 
     padded = np.pad(audio, (0, max(0, N_FFT - len(audio))))
-    power = np.abs(librosa.stft(padded, n_fft=N_FFT)) ** 2
-    rms = librosa.feature.rms(y=padded, frame_length=N_FFT)[0]
+    power = np.abs(librosa.stft(padded, n_fft=N_FFT, hop_length=HOP)) ** 2
+    rms = librosa.feature.rms(y=padded, frame_length=N_FFT, hop_length=HOP)[0]
     sounding = rms > 10 ** (REST_DB / 20)
     heard = power[:, sounding] if sounding.any() else power
     magnitude, hz = np.sqrt(heard) + 1e-9, np.fft.rfftfreq(N_FFT, 1 / sample_rate)[:, None]
     share = magnitude / magnitude.sum(0)
     centroid = (share * hz).sum(0)
     bandwidth = np.sqrt((share * (hz - centroid) ** 2).sum(0))
-    onsets = librosa.onset.onset_detect(y=padded, sr=sample_rate)
+    soft, loud = np.quantile(rms[sounding], (0.05, 0.95)) if sounding.any() else (1.0, 1.0)
     mfcc = librosa.feature.mfcc(y=padded, sr=sample_rate, n_mfcc=N_MFCC)
-    seconds = len(audio) / sample_rate
     trace = Trace(
-        seconds=seconds,
+        seconds=len(audio) / sample_rate,
         peak_db=_db(np.abs(padded).max()),
         rms_db=_db(np.sqrt(np.mean(padded**2))),
         rests=float(1 - sounding.mean()),
         centroid_hz=float(centroid.mean()),
         bandwidth_hz=float(bandwidth.mean()),
         flatness=float(librosa.feature.spectral_flatness(S=magnitude).mean()),
-        onsets_per_s=len(onsets) / max(seconds, 1e-9),
+        dynamics_db=_db(loud) - _db(soft),
     )
     return Measured(trace, np.concatenate([mfcc.mean(1), mfcc.std(1)]))
 

@@ -31,17 +31,21 @@ def test_white_noise_is_flat_and_wide():
     assert trace.bandwidth_hz == pytest.approx(8000 / np.sqrt(12), rel=0.05)
 
 
-def test_rests_and_onsets_are_counted():
+def test_rests_are_counted():
     pulses = np.concatenate([tone(500.0, 0.25), np.zeros(RATE // 4, np.float32)] * 4)
-    trace = measure(pulses, RATE).trace
-    assert trace.rests == pytest.approx(0.5, abs=0.15)
-    assert trace.onsets_per_s == pytest.approx(2.0, abs=0.5)
+    assert measure(pulses, RATE).trace.rests == pytest.approx(0.5, abs=0.15)
+
+
+def test_dynamics_are_between_soft_and_loud():
+    assert measure(tone(500.0), RATE).trace.dynamics_db < 1.5  # the edges are softer
+    both = np.concatenate([tone(500.0), 0.1 * tone(500.0)])
+    assert measure(both, RATE).trace.dynamics_db == pytest.approx(20.0, abs=0.5)
 
 
 @pytest.mark.parametrize("n_samples", [1, 500])
 def test_silence_and_short_files_are_no_error(n_samples):
     found = measure(np.zeros(n_samples, np.float32), RATE)
-    assert found.trace.rests == 1 and found.trace.onsets_per_s == 0
+    assert found.trace.rests == 1 and found.trace.dynamics_db == 0
     assert np.isfinite(found.sound).all() and np.isfinite(found.trace).all()
 
 
