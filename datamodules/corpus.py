@@ -31,6 +31,8 @@ TRACKS = ("monophonic", "polyphonic")
 DEFAULT_BANK = "default"
 PART_MARK = "~"
 """Stands between the name of a recording or score and the number of its part, in piece ids."""
+VARIED_MARK = f"{PART_MARK}v"
+"""Stands between the name of a score and the number of a rendition that is not as written."""
 WAV_HEADER_BYTES = 44
 """Length of the header of a 16-bit mono WAV as this package writes it."""
 
@@ -55,6 +57,11 @@ class Item(NamedTuple):
     def work(self) -> str:
         """The recording or score that the piece is a part of: all parts of a work are in one split."""
         return self.piece.partition(PART_MARK)[0]
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether this is a further rendition of a piece, in another key and tempo than written."""
+        return VARIED_MARK in self.piece
 
     @property
     def stem(self) -> str:

@@ -43,8 +43,6 @@ class Size:
     tunes: dict[str, int]
     """Pieces a split, from Ryan's Mammoth Collection; ``unseen`` are from O'Neill's, in test."""
     chorales: dict[str, int]
-    renditions: int = 1
-    """Times a training piece is played."""
 
     def quotas(self) -> dict[str, dict[str, int]]:
         """Pieces by collection and split. O'Neill first: what recurs in Ryan's is then left out there."""
@@ -54,7 +52,7 @@ class Size:
 
 SIZES = {
     "tiny": Size(8.0, dict(train=4, val=2, test=2, unseen=2), dict(train=3, val=2, test=3)),
-    "demo": Size(12.0, dict(train=32, val=6, test=5, unseen=5), dict(train=8, val=3, test=5), renditions=4),
+    "demo": Size(12.0, dict(train=32, val=6, test=5, unseen=5), dict(train=8, val=3, test=5)),
     "default": Size(20.0, dict(train=44, val=8, test=8, unseen=8), dict(train=22, val=5, test=8)),
     "full": Size(30.0, dict(train=300, val=30, test=30, unseen=40), dict(train=150, val=20, test=30)),
 }
@@ -88,7 +86,6 @@ class EmbeddedScores(ScoreSource):
         if size not in SIZES:
             raise CorpusError(f"EmbeddedScores has no size '{size}'; choose one of {', '.join(SIZES)}.")
         self.size = size
-        self.renditions = SIZES[size].renditions
         self.seconds: float = SIZES[size].seconds if seconds is None else seconds
 
     def fingerprint(self, hashes: FileHashes) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _add_rendered(command: argparse.ArgumentParser) -> None:
         "--renditions",
         type=int,
         metavar="N",
-        help="times a training piece is played: as written, then varied; default: 4 for demo, else 1",
+        help="times a training piece is played: as written, then varied; default: 1",
     )
     play.add_argument("--seed", type=int, help="decides what is random")
     _add_building(command)

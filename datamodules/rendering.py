@@ -12,7 +12,7 @@ import numpy as np
 
 from datamodules.banks import Bank, SoundFontBank
 from datamodules.building import CorpusSource, Job, Plan, file_bytes, write_item
-from datamodules.corpus import DEFAULT_BANK, PART_MARK, TRACKS, CorpusError, Item
+from datamodules.corpus import DEFAULT_BANK, TRACKS, VARIED_MARK, CorpusError, Item
 from datamodules.embedded_scores import EmbeddedScores
 from datamodules.fingerprints import FileHashes
 from datamodules.journal import Built
@@ -52,7 +52,7 @@ class RenderedCorpus(CorpusSource):
         performance: how the scores are played.
         renditions: how often a training piece is played: as written first, then varied in key and tempo,
             which is more music from the same scores. Val and test pieces are played once, as written, so that
-            a corpus with more renditions asks the same questions. ``None`` is what ``scores`` recommend.
+            a corpus with more renditions asks the same questions.
         loudness_db: A-weighted level of the result in dB re full scale, lower where peaks would clip.
         most_missing: a piece is skipped if more than this share of its notes is missing in a bank; fewer are
             left out on all instruments.
@@ -69,7 +69,7 @@ class RenderedCorpus(CorpusSource):
         elsewhere: Bank | None = None,
         tracks: Sequence[str] = TRACKS,
         performance: Performance | None = None,
-        renditions: int | None = None,
+        renditions: int = 1,
         loudness_db: float = -23.0,
         most_missing: float = 0.05,
         seed: int = 0,
@@ -79,8 +79,7 @@ class RenderedCorpus(CorpusSource):
         self.elsewhere = self.bank.elsewhere() if elsewhere is None else elsewhere
         self._instruments = tuple(sorted(set(instruments)))
         self.tracks, self.seed, self.loudness_db = tuple(sorted(set(tracks))), seed, loudness_db
-        self.renditions = self.scores.renditions if renditions is None else renditions
-        self.most_missing = most_missing
+        self.renditions, self.most_missing = renditions, most_missing
         self._check()
         performance = Performance() if performance is None else performance
         self.performance = replace(performance, pitch_range=performance.pitch_range or self._common_range())
@@ -177,7 +176,7 @@ class RenderedCorpus(CorpusSource):
             return Skipped(
                 score.piece, f"{len(missing)} of {len(notes)} notes are missing in a bank (pitches {pitches})"
             )
-        name = f"{score.piece}{PART_MARK}v{rendition + 1}" if rendition else score.piece
+        name = f"{score.piece}{VARIED_MARK}{rendition + 1}" if rendition else score.piece
         kept = tuple(note for note in notes if note not in missing)
         reports = [
             Skipped(name, f"a note was left out on every instrument: {_described(note)}")

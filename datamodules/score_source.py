@@ -49,8 +49,6 @@ class ScoreSource(ABC):
     licence = "unknown"
     seconds: float | None
     """Length of an excerpt; ``None`` is the whole piece."""
-    renditions: int = 1
-    """How often a training piece should be played; more where there are few pieces."""
 
     @abstractmethod
     def fingerprint(self, hashes: FileHashes) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from metrics.timbre_space import EMBEDDING_SIZE, MIN_FRAMES, TimbreNetwork, Timb
 log = logging.getLogger(__name__)
 
 FILE_NAME = "timbre_space.pt"
-RECIPE = 1
+RECIPE = 2
 """Raise it whenever training changes, so that spaces of an older recipe are trained again."""
 MAX_PIECES = 48
 MAX_CLIP_S = 12.0
@@ -62,11 +62,14 @@ def prepare_timbre_space(corpus_root: Path) -> Path | None:
 
 
 def training_clips(corpus: Corpus) -> list[Clip]:
-    """The first seconds of up to `MAX_PIECES` pieces an instrument, evenly chosen."""
+    """The first seconds of up to `MAX_PIECES` pieces an instrument, evenly chosen.
+
+    Only pieces as written, so that corpora with more renditions of the same pieces have the same space.
+    """
     n_samples = int(MAX_CLIP_S * corpus.sample_rate)
     chosen: list[Item] = []
     for instrument in corpus.instruments:
-        items = corpus.select(split="train", instrument=instrument)
+        items = [i for i in corpus.select(split="train", instrument=instrument) if not i.is_varied]
         chosen += items[:: max(1, len(items) // MAX_PIECES)][:MAX_PIECES]
     return [Clip(corpus.read(item, 0, n_samples), item.instrument, item.piece) for item in chosen]
 
