@@ -58,12 +58,17 @@ class Attempt(NamedTuple):
     """From a source's content and the style of a reference; no examples where data is unpaired."""
 
 
+def views_of(content: Tensor) -> list[Tensor]:
+    """What must not tell the instrument: the mean ``(S, E)`` over a slice, and every patch ``(S · M, E)``."""
+    return [content.mean(1), content.flatten(0, 1)]
+
+
 class DisentangledModule(TimbreTransferModule):
     """Encodes what is played and how it sounds by themselves, and decodes one recording's with another's.
 
     Learns from pairs (`OneShotDataModule`), unpaired recordings (`UnpairedDataModule`) or single ones
-    (`SelfReferenceData`). The output has the decoder's magnitudes and the source's phase, because phases do
-    not come through embeddings (docs/disentangled.md). The phase joins the finished magnitudes: no network
+    (`SelfReferenceData`). The output has the decoder's magnitudes and the source's phase: the target's is in
+    neither source nor reference (docs/disentangled.md). The phase joins the finished magnitudes; no network
     sees it on the way.
 
     Args:
@@ -225,15 +230,17 @@ class DisentangledModule(TimbreTransferModule):
     def generator_terms(self, attempt: Attempt) -> dict[str, Tensor]:
         """Every term of `LossWeights`, unweighted."""
         content, styles, classes = (self._of_all_processes(part) for part in attempt.embeddings)
-        heard = content.mean(1)
+        views = views_of(content)
+        told = [losses.confusion(self.discriminator(view), self.known) for view in views]
+        dependence = [losses.hsic(styles.repeat_interleave(len(v) // len(styles), 0), v) for v in views]
         return {
             **self._spectral_terms(attempt.rebuilt, attempt.levels),
             "transfer": self._transfer_loss(attempt),
-            "hsic": losses.hsic(styles, heard),
+            "hsic": torch.stack(dependence).mean(),
             "info_nce": losses.info_nce(styles, classes),
             "margin": losses.margin(styles, classes),
             "adversarial": losses.naming(self.discriminator(styles), classes, self.known)
-            + losses.confusion(self.discriminator(heard), self.known),
+            + torch.stack(told).mean(),
         }
 
     def _spectral_terms(self, preds: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -262,9 +269,15 @@ class DisentangledModule(TimbreTransferModule):
     def _discriminator_loss(self, attempt: Attempt, stage: str) -> Tensor:
         content, styles, classes = attempt.embeddings
         of_style = losses.naming(self.discriminator(styles.detach()), classes, self.known)
-        of_content = losses.naming(self.discriminator(content.detach().mean(1)), classes, self.known)
-        self._log(stage, {"naming_of_style": of_style, "naming_of_content": of_content}, len(classes))
-        return of_style + of_content
+        of_mean, of_patches = (
+            losses.naming(
+                self.discriminator(view), classes.repeat_interleave(len(view) // len(classes)), self.known
+            )
+            for view in views_of(content.detach())
+        )
+        named = {"style": of_style, "content": of_mean, "patches": of_patches}
+        self._log(stage, {f"naming_of_{part}": value for part, value in named.items()}, len(classes))
+        return of_style + (of_mean + of_patches) / 2
 
     @torch.no_grad()
     def _remember(self, embeddings: Embeddings) -> None:
