@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lightning_modules.adversarial_training import take_turn
+from tests.trainers import quiet_trainer
 
 
 class Players(L.LightningModule):
@@ -30,15 +31,7 @@ class Players(L.LightningModule):
 @pytest.mark.parametrize(("max_norm", "a_after"), [(None, 1.0 - 0.5), (2.0, 1.0 - 0.2)])
 def test_turns_move_one_player_each_and_clip_the_gradient(max_norm, a_after, tmp_path):
     players = Players(max_norm)
-    trainer = L.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    )
+    trainer = quiet_trainer(default_root_dir=tmp_path)
     trainer.fit(players, torch.utils.data.DataLoader([0.0]))
     assert players.a.item() == pytest.approx(a_after)
     assert players.gradients_of_b == [None]  # a's loss went through b and left nothing there

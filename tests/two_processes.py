@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.batch import TransferBatch
+from tests.trainers import quiet_trainer
 
 
 class Dealt(L.LightningDataModule):
@@ -47,18 +48,11 @@ def train_on(
     """The state of every process' module after one epoch of ``batches``."""
     folder.mkdir()
     strategy = "auto" if n_processes == 1 else ddp
-    trainer = L.Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
         devices=n_processes,
         strategy=strategy,
         precision="64-true",  # what differs in the last digits of float32 grows over steps
-        max_epochs=1,
         limit_val_batches=0,
-        use_distributed_sampler=False,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         callbacks=[KeepWeights(folder)],
     )
     trainer.fit(build(), datamodule=Dealt(batches))

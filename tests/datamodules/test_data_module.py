@@ -24,6 +24,7 @@ from datamodules.data_module import (
 from datamodules.datasets import SelfReferenceData
 from datamodules.feature_datasets import FeatureData
 from datamodules.rendering import RenderedCorpus
+from tests.trainers import quiet_trainer
 
 FEATURE_KINDS = [FeatureDataModule, PairedFeatureDataModule]
 KINDS = [PairedDataModule, UnpairedDataModule, OneShotDataModule, *FEATURE_KINDS]
@@ -109,16 +110,7 @@ def test_lightning_gives_every_epoch_other_examples(make) -> None:
             return torch.optim.SGD(self.parameters(), 0.1)
 
     recorder, data = Recorder(), make(PairedDataModule)
-    trainer = L.Trainer(
-        max_epochs=2,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        limit_val_batches=0,
-    )
+    trainer = quiet_trainer(max_epochs=2, limit_val_batches=0)
     trainer.fit(recorder, datamodule=data)
     expected = []
     loader = make(PairedDataModule).train_dataloader()
@@ -245,17 +237,7 @@ class StopAfter(L.Callback):
 
 def watched(data: TransferDataModule, *callbacks: L.Callback, ckpt_path: Path | None = None) -> list[bytes]:
     """What two epochs of three batches, or what is left of them, give to a module."""
-    trainer = L.Trainer(
-        accelerator="cpu",
-        max_epochs=2,
-        limit_val_batches=0,
-        callbacks=list(callbacks),
-        use_distributed_sampler=False,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer(max_epochs=2, limit_val_batches=0, callbacks=list(callbacks))
     module = Watching()
     trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     return module.seen

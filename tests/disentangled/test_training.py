@@ -3,12 +3,12 @@
 import lightning as L
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from callbacks.curriculum import AttributeSchedule
 from experiments.cli import SuiteCLI
 from lightning_modules.disentangled.losses import LossWeights
 from tests.disentangled.conftest import build
+from tests.trainers import fit
 
 PHASES = {"reconstruction": 0.1, "disentanglement": 0.3, "contrastive": 0.5, "adversarial": 0.9}
 """A time within each phase, as a share of the training."""
@@ -24,22 +24,6 @@ def schedules():
 @pytest.fixture(scope="module")
 def shipped():
     return schedules()
-
-
-def fit(module, batches, *callbacks, val=()):
-    trainer = L.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        callbacks=list(callbacks),
-    )
-    loaders = [DataLoader(part, batch_size=None) for part in (batches, *val)]
-    trainer.fit(module, *loaders)
-    return trainer
 
 
 def weights(network):
@@ -125,7 +109,7 @@ def test_the_discriminator_leaves_its_initial_loss(pair_batch):
 
 
 def test_losses_are_logged_for_training_and_for_what_is_generated(pair_batch):
-    trainer = fit(build(), [pair_batch], val=[[pair_batch]])
+    trainer = fit(build(), [pair_batch], val=[pair_batch])
     names = {*vars(LossWeights()), "naming_of_style", "naming_of_content"}
     logged = set(trainer.callback_metrics)
     assert {f"{stage}/{name}" for stage in ("train", "val") for name in names} <= logged

@@ -8,7 +8,7 @@ import torch
 from datamodules.corpus import CorpusError
 from lightning_modules.mambamuse.losses import LossWeights, mel_distance
 from tests.mambamuse.conftest import build, tone
-from tests.mambamuse.training import fit
+from tests.trainers import logged_after
 
 
 def weights(name, value=1.0):
@@ -20,18 +20,18 @@ def weights(name, value=1.0):
 def test_every_term_alone_reaches_every_weight(pair_batch, tmp_path, term):
     module = build(loss_weights=weights(term))
     before = {name: p.clone() for name, p in module.network.named_parameters()}
-    fit(module, [pair_batch], tmp_path)
+    logged_after(module, [pair_batch], tmp_path)
     for name, parameter in module.network.named_parameters():
         assert not torch.equal(parameter, before[name]), name
 
 
 def test_logs_are_unweighted_and_the_discriminator_waits_for_its_weight(pair_batch, tmp_path):
-    logged = fit(build(loss_weights=weights("adversarial", 1e-3)), [pair_batch], tmp_path)
+    logged = logged_after(build(loss_weights=weights("adversarial", 1e-3)), [pair_batch], tmp_path)
     assert set(logged) == {"train/mel", "train/mr_stft", "train/adversarial", "train/discriminator"}
     assert logged["train/discriminator"] == pytest.approx(4, abs=2)  # four parts that say 0: 1 each
     module = build(loss_weights=weights("mel", 1e-3))
     before = [p.clone() for p in module.discriminator.parameters()]
-    logged = fit(module, [pair_batch], tmp_path)
+    logged = logged_after(module, [pair_batch], tmp_path)
     assert set(logged) == {"train/mel", "train/mr_stft"} and logged["train/mel"] > 0.1
     assert all(torch.equal(a, b) for a, b in zip(before, module.discriminator.parameters(), strict=True))
 
@@ -39,8 +39,8 @@ def test_logs_are_unweighted_and_the_discriminator_waits_for_its_weight(pair_bat
 @pytest.mark.parametrize("causal", [False, True])
 def test_one_batch_is_overfitted(pair_batch, tmp_path, causal):
     module = build(causal=causal, with_judge=False)
-    first = fit(module, [pair_batch], tmp_path)["train/mel"]
-    assert fit(module, [pair_batch] * 30, tmp_path)["train/mel"] < 0.6 * first
+    first = logged_after(module, [pair_batch], tmp_path)["train/mel"]
+    assert logged_after(module, [pair_batch] * 30, tmp_path)["train/mel"] < 0.6 * first
 
 
 def test_the_result_follows_the_reference(pair_batch, tmp_path):
@@ -53,7 +53,7 @@ def test_the_result_follows_the_reference(pair_batch, tmp_path):
         reference=torch.cat([bright_reference, dull_reference]),
     )
     module = build(with_judge=False)
-    fit(module, [both] * 80, tmp_path)
+    logged_after(module, [both] * 80, tmp_path)
     with torch.no_grad():
         bright, dull = (module.transfer(source, one) for one in (bright_reference, dull_reference))
     rate = module.sample_rate
@@ -68,7 +68,7 @@ def test_segments_can_be_short_at_first(pair_batch, tmp_path):
     states = []
     for batch in (pair_batch, changed):
         module = build(segment_share=0.25)
-        fit(module, [batch], tmp_path)
+        logged_after(module, [batch], tmp_path)
         states.append(module.network.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
@@ -97,4 +97,4 @@ def test_without_a_reference_it_says_what_to_do(pair_batch):
 
 def test_without_answers_it_says_what_to_do(pair_batch, tmp_path):
     with pytest.raises(CorpusError, match="OneShotDataModule"):
-        fit(build(), [pair_batch._replace(target=None)], tmp_path)
+        logged_after(build(), [pair_batch._replace(target=None)], tmp_path)

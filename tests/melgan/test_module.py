@@ -10,7 +10,7 @@ from lightning_modules.melgan.losses import LossWeights
 from lightning_modules.melgan.mel import LogMel
 from lightning_modules.melgan.network import NetworkSizeError
 from tests.melgan.conftest import N_MELS, SAMPLE_RATE, small_vocoder, tone
-from tests.melgan.training import fit
+from tests.trainers import logged_after
 
 
 def weights(name, value=1.0):
@@ -22,14 +22,14 @@ def weights(name, value=1.0):
 def test_every_term_alone_reaches_every_weight_of_the_generator(vocoder, batch, tmp_path, term):
     vocoder.loss_weights = weights(term)
     before = {name: p.clone() for name, p in vocoder.network.named_parameters()}
-    fit(vocoder, [batch], tmp_path)
+    logged_after(vocoder, [batch], tmp_path)
     for name, parameter in vocoder.network.named_parameters():
         assert not torch.equal(parameter, before[name]), name
 
 
 def test_logs_are_unweighted_and_weight_nothing_is_measured(vocoder, batch, tmp_path):
     vocoder.loss_weights = weights("adversarial", 1e-3)
-    logged = fit(vocoder, [batch], tmp_path)
+    logged = logged_after(vocoder, [batch], tmp_path)
     assert {"train/adversarial", "train/feature_matching", "train/mr_stft", "train/discriminator"} == set(
         logged
     )
@@ -40,22 +40,22 @@ def test_logs_are_unweighted_and_weight_nothing_is_measured(vocoder, batch, tmp_
 def test_while_only_the_spectrum_is_learned_the_discriminator_stands_still(vocoder, batch, tmp_path):
     vocoder.loss_weights = weights("mr_stft")
     before = [p.clone() for p in vocoder.discriminator.parameters()]
-    assert "train/discriminator" not in fit(vocoder, [batch], tmp_path)
+    assert "train/discriminator" not in logged_after(vocoder, [batch], tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(before, vocoder.discriminator.parameters(), strict=True))
 
 
 def test_one_batch_is_overfitted(vocoder, batch, tmp_path):
     vocoder.loss_weights = weights("mr_stft")
     vocoder.generator_optimizer = lambda parameters: torch.optim.Adam(parameters, lr=3e-3)
-    first = fit(vocoder, [batch], tmp_path)["train/mr_stft"]
-    assert fit(vocoder, [batch] * 20, tmp_path)["train/mr_stft"] < 0.9 * first
+    first = logged_after(vocoder, [batch], tmp_path)["train/mr_stft"]
+    assert logged_after(vocoder, [batch] * 20, tmp_path)["train/mr_stft"] < 0.9 * first
 
 
 def test_the_discriminator_learns_which_is_real(vocoder, batch, tmp_path):
     vocoder.loss_weights = weights("adversarial")
     vocoder.generator_optimizer = lambda parameters: torch.optim.SGD(parameters, lr=0.0)
     vocoder.discriminator_optimizer = lambda parameters: torch.optim.Adam(parameters, lr=3e-3)
-    fit(vocoder, [batch] * 10, tmp_path)
+    logged_after(vocoder, [batch] * 10, tmp_path)
     real = batch.source
     with torch.no_grad():
         fake = vocoder.transfer(real)
@@ -112,7 +112,7 @@ def test_a_transfer_leaves_modes_and_gradients_alone(vocoder, training):
 
 
 def test_training_restores_what_each_turn_froze(vocoder, batch, tmp_path):
-    fit(vocoder, [batch], tmp_path)
+    logged_after(vocoder, [batch], tmp_path)
     assert vocoder.training and all(p.requires_grad for p in vocoder.parameters())
 
 

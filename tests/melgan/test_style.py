@@ -12,7 +12,7 @@ from lightning_modules.melgan.losses import LossWeights, StyleLossWeights
 from lightning_modules.melgan.network import NetworkSizeError
 from lightning_modules.melgan.style_network import ChunkCritic, MelTranslator, SiameseEncoder, join, split
 from tests.melgan.conftest import CHUNK_FRAMES, N_MELS, small_style_networks, small_vocoder, tone
-from tests.melgan.training import fit
+from tests.trainers import logged_after
 
 SPECTRUM_ONLY = LossWeights(0.0, 0.0, 1.0)
 
@@ -92,7 +92,7 @@ def weights(name):
 def test_every_term_alone_reaches_whom_it_is_for(style, batch, tmp_path, term, learner):
     style.style_loss_weights, style.loss_weights = weights(term), SPECTRUM_ONLY
     before = {name: p.clone() for name, p in getattr(style, learner).named_parameters()}
-    fit(style, [batch], tmp_path)
+    logged_after(style, [batch], tmp_path)
     for name, parameter in getattr(style, learner).named_parameters():
         # The bias of the siamese network's last layer moves all vectors alike, and no difference.
         shifts_all = learner == "siamese" and name == "layers.7.bias"
@@ -105,7 +105,7 @@ def test_both_players_are_shown_the_same_domains(style, batch, tmp_path):
     style.critic.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
     clips = [style._clips(audio) for audio in (batch.source, batch.reference)]
     translated = join(style.translator(split(clips[0]))).detach()
-    fit(style, [batch], tmp_path)
+    logged_after(style, [batch], tmp_path)
     for_critic_real, for_critic_fake, for_translator = seen
     torch.testing.assert_close(for_critic_real, clips[1])
     torch.testing.assert_close(for_critic_fake, translated)
@@ -115,7 +115,7 @@ def test_both_players_are_shown_the_same_domains(style, batch, tmp_path):
 def test_the_translator_takes_one_turn_for_three_of_the_critic(style, batch, tmp_path):
     judged = []
     style.critic.register_forward_hook(lambda *_: judged.append(1))
-    fit(style, [batch] * 6, tmp_path)
+    logged_after(style, [batch] * 6, tmp_path)
     assert len(judged) == 6 * 2 + 2  # the critic judges both sides, the translator its own
 
 
@@ -126,7 +126,7 @@ def learned_level(source, reference, batch, folder):
     style.network.requires_grad_(False)
     style.style_loss_weights = StyleLossWeights(1.0, 0.0, 0.0, 0.0)
     style.translator_optimizer = style.critic_optimizer = lambda p: torch.optim.Adam(p, lr=5e-3)
-    fit(style, [batch._replace(source=source, reference=reference)] * 30, folder)
+    logged_after(style, [batch._replace(source=source, reference=reference)] * 30, folder)
     with torch.no_grad():
         return style.translator(style._clips(source)).mean().item()
 
@@ -140,14 +140,14 @@ def test_the_translation_moves_towards_the_target_domain(batch, tmp_path):
 def test_before_its_phase_the_style_networks_stand_still(style, batch, tmp_path):
     style.style_loss_weights = StyleLossWeights(0.0, 0.0, 0.0, 0.0)
     before = [p.clone() for p in style.translator.parameters()]
-    assert "train/critic" not in fit(style, [batch], tmp_path)
+    assert "train/critic" not in logged_after(style, [batch], tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(before, style.translator.parameters(), strict=True))
 
 
 def test_a_frozen_vocoder_stands_still(style, batch, tmp_path):
     style.network.requires_grad_(False)
     before = [p.clone() for p in style.network.parameters()]
-    logged = fit(style, [batch], tmp_path)
+    logged = logged_after(style, [batch], tmp_path)
     assert "train/mr_stft" not in logged and "train/travel" in logged
     assert all(torch.equal(a, b) for a, b in zip(before, style.network.parameters(), strict=True))
 
@@ -169,12 +169,12 @@ def test_any_length_comes_back(style, n_samples):
 
 
 def test_another_instrument_than_the_target_domain_is_refused(style, batch, tmp_path):
-    fit(style, [batch], tmp_path)
+    logged_after(style, [batch], tmp_path)
     style.transfer(tone(), target_instrument=torch.tensor([1]))
     with pytest.raises(CorpusError, match=r"trained to play violin cannot play flute"):
         style.transfer(tone(), target_instrument=torch.tensor([0]))
 
 
 def test_the_target_domain_is_in_the_checkpoint(style, batch, tmp_path):
-    fit(style, [batch], tmp_path)
+    logged_after(style, [batch], tmp_path)
     assert style.trained_instruments.known.tolist() == [False, True]

@@ -3,26 +3,10 @@
 import lightning as L
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from callbacks.curriculum import AttributeSchedule
 from tests.pix2pix.conftest import build
-
-
-def fit(module, batch, n_batches=1, *callbacks, val=()):
-    trainer = L.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        callbacks=list(callbacks),
-    )
-    loader, *held_out = (DataLoader(part, batch_size=None) for part in ([batch] * n_batches, *val))
-    trainer.fit(module, loader, *held_out)
-    return trainer
+from tests.trainers import fit
 
 
 def weights(network):
@@ -33,7 +17,7 @@ def test_one_batch_is_learned(pair_batch):
     module = build()
     module.loss_weights.adversarial = 0.0
     before = module.generator_terms(module.attempt(pair_batch)).mae.item()
-    fit(module, pair_batch, 60)
+    fit(module, [pair_batch] * 60)
     after = module.generator_terms(module.attempt(pair_batch)).mae.item()
     assert after < 0.4 * before
 
@@ -50,20 +34,20 @@ def test_reconstruction_comes_first_and_the_discriminator_waits(pair_batch):
     schedule = AttributeSchedule(
         "loss_weights.adversarial", [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0]], n_batches=4
     )
-    fit(module, pair_batch, 4, schedule, Watch())
+    fit(module, [pair_batch] * 4, schedule, Watch())
     assert seen == [True, True, False, False]
 
 
 def test_a_discriminator_alone_learns_to_tell_real_from_generated(pair_batch):
     module = build()
     module.generator_optimizer = lambda parameters: torch.optim.SGD(parameters, lr=0.0)
-    trainer = fit(module, pair_batch, 40)
+    trainer = fit(module, [pair_batch] * 40)
     assert trainer.callback_metrics["train/discriminator"] < 0.5  # a guess costs 2·ln 2
 
 
 @pytest.mark.parametrize("with_judge", [True, False])
 def test_histories_are_logged_for_training_and_validation(with_judge, pair_batch):
-    trainer = fit(build(with_judge=with_judge), pair_batch, 1, val=[[pair_batch]])
+    trainer = fit(build(with_judge=with_judge), [pair_batch], val=[pair_batch])
     names = {"mae", "adversarial", "phase", "heard", "generator", "copy_mae"} | (
         {"discriminator"} if with_judge else set()
     )
@@ -78,5 +62,5 @@ def test_histories_are_logged_for_training_and_validation(with_judge, pair_batch
 def test_validation_measures_without_dropout_and_training_goes_on_with_it(pair_batch):
     module, modes = build(), []
     module.network.register_forward_hook(lambda network, *_: modes.append(network.training))
-    fit(module, pair_batch, 2, val=[[pair_batch]])
+    fit(module, [pair_batch] * 2, val=[pair_batch])
     assert modes[0] and modes[1] and not any(modes[2:]) and module.training
