@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -96,6 +96,14 @@ class TimbreTransferModule(L.LightningModule):
     def predict_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Transfer a batch."""
         return self.transfer_batch(batch)
+
+    def log_terms(self, stage: str, terms: Mapping[str, Tensor], batch_size: int) -> None:
+        """Log ``stage/name``: of each step in training, of the whole epoch and all processes elsewhere."""
+        held_out = stage != "train"
+        named = {f"{stage}/{name}": value for name, value in terms.items()}
+        self.log_dict(
+            named, on_step=not held_out, on_epoch=held_out, sync_dist=held_out, batch_size=batch_size
+        )
 
     def _gathered(self, suite: EvaluationSuite) -> TestTable:
         table = suite.compute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -36,6 +37,13 @@ class KeepWeights(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         torch.save(pl_module.state_dict(), self.folder / f"rank{trainer.global_rank}.pt")
+
+
+def slowed(module: Any, generator_rate: float, discriminator_rate: float) -> Any:
+    """The module with two players that take plain gradient steps, whose size tells of every difference."""
+    module.generator_optimizer = lambda parameters: torch.optim.SGD(parameters, lr=generator_rate)
+    module.discriminator_optimizer = lambda parameters: torch.optim.SGD(parameters, lr=discriminator_rate)
+    return module
 
 
 def train_on(

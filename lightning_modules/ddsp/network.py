@@ -19,10 +19,7 @@ from torch import Tensor, nn
 from datamodules.features import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.decoders import SequenceDecoder
 from lightning_modules.ddsp.pitch_repair import hz_to_midi
-
-
-class NetworkSizeError(ValueError):
-    """Parts of the network do not fit together; the message is one sentence meant for the user."""
+from lightning_modules.layers.network_size import NetworkSizeError
 
 
 class RawControls(NamedTuple):

@@ -23,12 +23,12 @@ from lightning_modules.disentangled.network import (
     ContentEncoder,
     Decoder,
     Discriminator,
-    NetworkSizeError,
     StyleEncoder,
 )
 from lightning_modules.disentangled.spectra import Normalisation, Representation, parts
 from lightning_modules.layers.loss_weights import weighted_sum
-from lightning_modules.layers.slices import in_slices
+from lightning_modules.layers.network_size import NetworkSizeError
+from lightning_modules.layers.slices import in_slices, whole_slices
 from lightning_modules.transfer_module import TimbreTransferModule
 
 N_MELS = 64
@@ -263,7 +263,7 @@ class DisentangledModule(TimbreTransferModule):
 
     def _generator_loss(self, attempt: Attempt, stage: str) -> Tensor:
         terms = self.generator_terms(attempt)
-        self._log(stage, terms, len(attempt.levels))
+        self.log_terms(stage, terms, len(attempt.levels))
         return weighted_sum(terms, self.loss_weights)
 
     def _discriminator_loss(self, attempt: Attempt, stage: str) -> Tensor:
@@ -276,7 +276,7 @@ class DisentangledModule(TimbreTransferModule):
             for view in views_of(content.detach())
         )
         named = {"style": of_style, "content": of_mean, "patches": of_patches}
-        self._log(stage, {f"naming_of_{part}": value for part, value in named.items()}, len(classes))
+        self.log_terms(stage, {f"naming_of_{part}": value for part, value in named.items()}, len(classes))
         return of_style + (of_mean + of_patches) / 2
 
     @torch.no_grad()
@@ -287,13 +287,6 @@ class DisentangledModule(TimbreTransferModule):
             kept = self.memory * self.known[c]
             self.class_embeddings[c].lerp_(styles[classes == c].mean(0), 1 - float(kept))
             self.known[c] = True
-
-    def _log(self, stage: str, values: dict[str, Tensor], batch_size: int) -> None:
-        held_out = stage != "train"
-        named = {f"{stage}/{name}": value for name, value in values.items()}
-        self.log_dict(
-            named, on_step=not held_out, on_epoch=held_out, sync_dist=held_out, batch_size=batch_size
-        )
 
     def _of_all_processes(self, part: Tensor) -> Tensor:
         """Of the recordings of every process, with gradients, so that losses compare them as one would."""
@@ -358,13 +351,8 @@ class DisentangledModule(TimbreTransferModule):
         return spectra[:, : self.representation.n_fourier_bins].abs()
 
     def whole_slices(self, audio: Tensor) -> Tensor:
-        """``(B, T)`` → slices with context; what is short of one is dropped, unless it is all there is.
-
-        All of the first recording come first.
-        """
-        length = self.slice_samples + 2 * self.representation.context
-        enough = pad(audio, (0, max(0, length - audio.shape[-1])))
-        return enough.unfold(-1, length, self.slice_samples).reshape(-1, length)
+        """Slices of ``(B, T)`` with context, as long as those of a transfer: `layers.slices.whole_slices`."""
+        return whole_slices(audio, self.slice_samples, self.representation.context)
 
     # ----------------------------------------------------------------------- requests that cannot be met
 

@@ -23,13 +23,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, leaky_relu, pad, scaled_dot_product_attention
 
+from lightning_modules.layers.network_size import NetworkSizeError
+
 SLOPE = 0.2
 QUIET = 1e-3
 """Added to normalised magnitudes before their logarithm is taken."""
-
-
-class NetworkSizeError(ValueError):
-    """Sizes that do not fit together; the message is one sentence meant for the user."""
 
 
 class WholeNorm(nn.GroupNorm):

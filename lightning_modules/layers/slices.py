@@ -45,3 +45,13 @@ def in_slices(
         seen = padded[:, start : start + length + 2 * context]
         result[:, start : start + length] += gain * transform(seen)
     return result[:, :n_samples]
+
+
+def whole_slices(audio: Tensor, length: int, context: int = 0) -> Tensor:
+    """Slices to train on, one behind the other: ``(B, T)`` → ``(B · K, context + length + context)``.
+
+    What is short of one is dropped, unless it is all there is. All of the first recording come first.
+    """
+    seen = length + 2 * context
+    enough = pad(audio, (0, max(0, seen - audio.shape[-1])))
+    return enough.unfold(-1, seen, length).reshape(-1, seen)

@@ -15,10 +15,11 @@ from datamodules.corpus import CorpusError
 from lightning_modules.adversarial_training import take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, LeastSquaresLoss
 from lightning_modules.layers.loss_weights import weighted_sum
+from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.layers.spectral import mr_stft
 from lightning_modules.mambamuse.discriminators import PeriodsAndScales
 from lightning_modules.mambamuse.losses import LossWeights, mel_distance
-from lightning_modules.mambamuse.network import NetworkSizeError, StyleStrengths, UNet
+from lightning_modules.mambamuse.network import StyleStrengths, UNet
 from lightning_modules.mambamuse.stream import Stream
 from lightning_modules.transfer_module import TimbreTransferModule
 

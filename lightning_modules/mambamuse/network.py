@@ -30,14 +30,11 @@ from torch.nn.functional import avg_pool1d, leaky_relu, pad
 from lightning_modules.layers.causal import Convolution, Upsampling
 from lightning_modules.layers.mamba import Mamba
 from lightning_modules.layers.memory import Memory
+from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.mambamuse.adain import AdaptiveNormalisation, Statistics, averaged, statistics
 
 SLOPE = 0.1
 """Of every LeakyReLU for negative input."""
-
-
-class NetworkSizeError(ValueError):
-    """Parts do not fit together; the message is one sentence meant for the user."""
 
 
 @dataclass

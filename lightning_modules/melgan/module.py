@@ -17,11 +17,12 @@ from datamodules.batch import TransferBatch
 from lightning_modules.adversarial_training import take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, HingeLoss, feature_matching
 from lightning_modules.layers.loss_weights import weighted_sum
+from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.layers.spectral import mr_stft
 from lightning_modules.melgan.inference import Vocoding, vocode
 from lightning_modules.melgan.losses import LossWeights
 from lightning_modules.melgan.mel import LogMel
-from lightning_modules.melgan.network import Generator, Judgement, MultiScaleDiscriminator, NetworkSizeError
+from lightning_modules.melgan.network import Generator, Judgement, MultiScaleDiscriminator
 from lightning_modules.transfer_module import TimbreTransferModule
 
 CHUNK_FRAMES = 512

@@ -21,14 +21,12 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, pad
 from torch.nn.utils.parametrizations import weight_norm
 
+from lightning_modules.layers.network_size import NetworkSizeError
+
 SLOPE = 0.2
 """Of every LeakyReLU for negative input."""
 MIN_FRAMES = 4
 """Mel frames that the generator needs at least: one more than its first convolution reflects."""
-
-
-class NetworkSizeError(ValueError):
-    """Parts do not fit together; the message is one sentence meant for the user."""
 
 
 def normalised(convolution: nn.Conv1d | nn.ConvTranspose1d, std: float | None) -> nn.Module:

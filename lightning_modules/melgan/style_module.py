@@ -15,10 +15,10 @@ from torch.optim import Optimizer
 from datamodules.batch import TransferBatch
 from lightning_modules.adversarial_training import take_turn
 from lightning_modules.layers.loss_weights import weighted_sum
+from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.layers.trained_instruments import TrainedInstruments
 from lightning_modules.melgan.losses import StyleLossWeights, margin, travel
 from lightning_modules.melgan.module import MelGANModule
-from lightning_modules.melgan.network import NetworkSizeError
 from lightning_modules.melgan.style_network import (
     N_CHUNKS,
     ChunkCritic,

@@ -8,7 +8,6 @@ from dataclasses import replace
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
-from torch.nn.functional import pad
 from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
@@ -16,7 +15,8 @@ from datamodules.corpus import CorpusError
 from lightning_modules.adversarial_training import take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, CrossEntropyLoss
 from lightning_modules.layers.loss_weights import weighted_sum
-from lightning_modules.layers.slices import in_slices
+from lightning_modules.layers.network_size import NetworkSizeError
+from lightning_modules.layers.slices import in_slices, whole_slices
 from lightning_modules.layers.trained_instruments import TrainedInstruments
 from lightning_modules.pix2pix.losses import (
     GeneratorTerms,
@@ -24,7 +24,7 @@ from lightning_modules.pix2pix.losses import (
     mean_absolute_error,
     phase_distance,
 )
-from lightning_modules.pix2pix.network import NetworkSizeError, PatchDiscriminator, UNet
+from lightning_modules.pix2pix.network import PatchDiscriminator, UNet
 from lightning_modules.pix2pix.phase import PhaseEstimator, SourcePhase
 from lightning_modules.pix2pix.spectrogram import Spectrogram
 from lightning_modules.pix2pix.translation import Attempt, Translator
@@ -130,7 +130,7 @@ class Pix2PixModule(TimbreTransferModule):
         attempt = self.attempt(batch)
         heard = self.spectrogram.image(self.spectrogram.analyse(self._whole_slices(preds)))
         wanted = self.spectrogram.image(attempt.target)
-        self._log(stage, {"audio_mae": mean_absolute_error(heard, wanted)}, len(wanted))
+        self.log_terms(stage, {"audio_mae": mean_absolute_error(heard, wanted)}, len(wanted))
         self._generator_loss(attempt, stage)
         if self.discriminator is not None:
             self._discriminator_loss(attempt, stage)
@@ -173,7 +173,7 @@ class Pix2PixModule(TimbreTransferModule):
         loss = weighted_sum(terms._asdict(), self.loss_weights)
         source, target = attempt.condition.images[:, :1], self.spectrogram.image(attempt.target)
         beside = {"generator": loss, "copy_mae": mean_absolute_error(source, target)}
-        self._log(stage, {**terms._asdict(), **beside}, len(target))
+        self.log_terms(stage, {**terms._asdict(), **beside}, len(target))
         return loss
 
     def _discriminator_loss(self, attempt: Attempt, stage: str) -> Tensor:
@@ -183,21 +183,12 @@ class Pix2PixModule(TimbreTransferModule):
         real = self.discriminator(condition, target)
         fake = self.discriminator(condition, attempt.prediction.image.detach())
         loss = self.adversarial_loss.discriminator(real, fake)
-        self._log(stage, {"discriminator": loss}, len(target))
+        self.log_terms(stage, {"discriminator": loss}, len(target))
         return loss
 
-    def _log(self, stage: str, values: dict[str, Tensor], batch_size: int) -> None:
-        held_out = stage != "train"
-        named = {f"{stage}/{name}": value for name, value in values.items()}
-        self.log_dict(
-            named, on_step=not held_out, on_epoch=held_out, sync_dist=held_out, batch_size=batch_size
-        )
-
     def _whole_slices(self, audio: Tensor) -> Tensor:
-        """``(B, T)`` → slices with context; what is short of one is dropped, unless it is all there is."""
-        length = self.slice_samples + 2 * self.spectrogram.context
-        enough = pad(audio, (0, max(0, length - audio.shape[-1])))
-        return enough.unfold(-1, length, self.slice_samples).reshape(-1, length)
+        """Slices of ``(B, T)`` with context, as long as those of a transfer: `layers.slices.whole_slices`."""
+        return whole_slices(audio, self.slice_samples, self.spectrogram.context)
 
     # ----------------------------------------------------------------------------------------- inference
 

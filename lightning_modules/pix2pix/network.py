@@ -25,14 +25,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, pad
 
+from lightning_modules.layers.network_size import NetworkSizeError
+
 SILENCE = -1.0
 """The value of an empty bin in an image."""
 INITIAL_STD = 0.02
 """Weights begin as N(0, 0.02) (arXiv 1611.07004, section 6.2)."""
-
-
-class NetworkSizeError(ValueError):
-    """Sizes that do not fit together; the message is one sentence meant for the user."""
 
 
 class ChannelNorm(nn.Module):

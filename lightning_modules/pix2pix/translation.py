@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.pix2pix.network import NetworkSizeError, UNet
+from lightning_modules.layers.network_size import NetworkSizeError
+from lightning_modules.pix2pix.network import UNet
 from lightning_modules.pix2pix.phase import PhaseEstimator
 from lightning_modules.pix2pix.spectrogram import Spectrogram
 

@@ -6,7 +6,7 @@ import torch
 from datamodules.corpus import CorpusError
 from datamodules.spectrum_statistics import Statistics
 from lightning_modules.disentangled.losses import LossWeights
-from lightning_modules.disentangled.network import NetworkSizeError
+from lightning_modules.layers.network_size import NetworkSizeError
 from tests.disentangled.conftest import HOP, INSTRUMENTS, N_FFT, N_SAMPLES, build, tone
 
 TERMS = list(vars(LossWeights()))

@@ -7,9 +7,9 @@ from lightning_modules.disentangled.network import (
     ContentEncoder,
     Decoder,
     Discriminator,
-    NetworkSizeError,
     StyleEncoder,
 )
+from lightning_modules.layers.network_size import NetworkSizeError
 
 K, F, P, E = 60, 40, 2, 16
 SMALL = {

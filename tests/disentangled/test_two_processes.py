@@ -1,17 +1,13 @@
 """Data-parallel training of all networks, with losses that compare the recordings of both processes."""
 
-import torch
-
 from lightning_modules.disentangled.losses import LossWeights
 from tests.disentangled.conftest import build
-from tests.two_processes import assert_two_equal_one
+from tests.two_processes import assert_two_equal_one, slowed
 
 
 def slow_players():
-    module = build(forgetting=0.0, loss_weights=LossWeights(hsic=1, info_nce=1, margin=1, adversarial=1))
-    module.generator_optimizer = lambda parameters: torch.optim.SGD(parameters, lr=1e-2)
-    module.discriminator_optimizer = lambda parameters: torch.optim.SGD(parameters, lr=1e-2)
-    return module
+    weights = LossWeights(hsic=1, info_nce=1, margin=1, adversarial=1)
+    return slowed(build(forgetting=0.0, loss_weights=weights), 1e-2, 1e-2)
 
 
 def test_two_processes_come_to_the_weights_of_one_with_twice_the_batch(pair_batch, tmp_path):

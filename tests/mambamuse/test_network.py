@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.mambamuse.adain import AdaptiveNormalisation, Statistics, averaged, statistics
-from lightning_modules.mambamuse.network import NetworkSizeError, StyleStrengths, UNet
+from lightning_modules.mambamuse.network import StyleStrengths, UNet
 from tests.mambamuse.conftest import network, tone
 
 CONTENT_ONLY = StyleStrengths(style=0.0)

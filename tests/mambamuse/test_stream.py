@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_modules.mambamuse.network import NetworkSizeError
+from lightning_modules.layers.network_size import NetworkSizeError
 from tests.mambamuse.conftest import build, tone
 
 LATENCY = 15

@@ -5,10 +5,10 @@ from dataclasses import fields
 import pytest
 import torch
 
+from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.melgan import MelGANModule
 from lightning_modules.melgan.losses import LossWeights
 from lightning_modules.melgan.mel import LogMel
-from lightning_modules.melgan.network import NetworkSizeError
 from tests.melgan.conftest import N_MELS, SAMPLE_RATE, small_vocoder, tone
 from tests.trainers import logged_after
 

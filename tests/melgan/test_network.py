@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.melgan.inference import (
     CONTEXT_FRAMES,
     BFloat16Products,
@@ -13,7 +14,6 @@ from lightning_modules.melgan.inference import (
 from lightning_modules.melgan.network import (
     Generator,
     MultiScaleDiscriminator,
-    NetworkSizeError,
     ScaleDiscriminator,
 )
 from tests.melgan.conftest import tone

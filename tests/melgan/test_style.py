@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from datamodules.corpus import CorpusError
+from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.melgan import MelGANStyleModule
 from lightning_modules.melgan.losses import LossWeights, StyleLossWeights
-from lightning_modules.melgan.network import NetworkSizeError
 from lightning_modules.melgan.style_network import ChunkCritic, MelTranslator, SiameseEncoder, join, split
 from tests.melgan.conftest import CHUNK_FRAMES, N_MELS, small_style_networks, small_vocoder, tone
 from tests.trainers import logged_after

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from datamodules.corpus import CorpusError
+from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.pix2pix.losses import GeneratorTerms
-from lightning_modules.pix2pix.network import NetworkSizeError, UNet
+from lightning_modules.pix2pix.network import UNet
 from lightning_modules.pix2pix.phase import GriffinLim, PhaseChannels, PhaseNetwork, direction
 from lightning_modules.pix2pix.translation import Prediction
 from tests.pix2pix.conftest import HOP, N_FFT, build, tone

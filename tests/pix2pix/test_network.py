@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.pix2pix.network import (
     SILENCE,
     ChannelNorm,
-    NetworkSizeError,
     PatchDiscriminator,
     UNet,
 )

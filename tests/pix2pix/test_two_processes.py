@@ -1,16 +1,11 @@
 """Data-parallel training of both players."""
 
-import torch
-
 from tests.pix2pix.conftest import build
-from tests.two_processes import assert_two_equal_one
+from tests.two_processes import assert_two_equal_one, slowed
 
 
 def slow_players():
-    module = build()
-    module.generator_optimizer = lambda parameters: torch.optim.SGD(parameters, lr=1e-3)
-    module.discriminator_optimizer = lambda parameters: torch.optim.SGD(parameters, lr=1e-2)
-    return module
+    return slowed(build(), 1e-3, 1e-2)
 
 
 def test_two_processes_come_to_the_weights_of_one_with_twice_the_batch(pair_batch, tmp_path):
