@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 # Before torch and NumPy are imported: several test processes share the cores.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -15,6 +16,7 @@ import pytest  # noqa: E402
 from datamodules.corpus import Corpus  # noqa: E402
 from datamodules.rendering import RenderedCorpus  # noqa: E402
 from datamodules.scores import EmbeddedScores  # noqa: E402
+from tests.postgres import PostgresServer  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 if threading.current_thread() is threading.main_thread():
@@ -53,3 +55,11 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"needs real recordings in {path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; tests create databases of their own in it."""
+    server = PostgresServer()
+    yield server
+    server.close()
