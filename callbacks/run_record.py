@@ -36,14 +36,16 @@ class RunRecord(SaveConfigCallback):
 
     def _identity(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """What a leaderboard groups and filters by."""
-        corpus = getattr(getattr(trainer, "datamodule", None), "corpus", None)
+        data = getattr(trainer, "datamodule", None)
         return {
             "experiment": self.config.get("experiment"),
+            "architecture": architecture(pl_module),
             "scale": self.config.get("scale"),
             "seed": self.config.get("seed_everything"),
             "is_anchor": str(getattr(pl_module, "is_anchor", False)).lower(),
-            "corpus": getattr(corpus, "address", "none"),
-            "tracks": ",".join(sorted({item.track for item in corpus.items})) if corpus else "none",
+            "corpus": getattr(getattr(data, "corpus", None), "address", "none"),
+            "tracks": ",".join(sorted(getattr(data, "tracks", ()))) or "none",
+            "pairs": ",".join(_pairs(data)) or "none",
             "class": f"{type(pl_module).__module__}.{type(pl_module).__qualname__}",
             "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
         }
@@ -52,6 +54,17 @@ class RunRecord(SaveConfigCallback):
     def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def architecture(module: L.LightningModule) -> str:
+    """The package that the module's class is in: ``ddsp``, ``pix2pix``, …"""
+    return type(module).__module__.split(".")[-2:][0]
+
+
+def _pairs(data: object) -> list[str]:
+    """``source->target`` of everything that the data module asks for."""
+    sources, targets = (getattr(data, f"{side}_instruments", ()) for side in ("source", "target"))
+    return [f"{source}->{target}" for source in sources for target in targets if source != target]
 
 
 def installed_packages() -> str:

@@ -1,4 +1,4 @@
-"""The per-piece table of a test as an artifact of the run."""
+"""The per-piece table of a test as an artifact of the run, and the score of every pair as a metric."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from pathlib import Path
 
 import lightning as L
 
-from experiments.tracking import tracker_of
+from experiments.tracking import n_batches_done, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
+from metrics.table import TestTable
 
 TEST_TABLE = "test_table.json"
 
 
 class TestTableArtifact(L.Callback):
-    """Log ``test_table.json`` (`metrics.table.TestTable`) when a test has ended."""
+    """Log ``test_table.json`` (`metrics.table.TestTable`) when a test has ended, and the joint score of every
+    track and pair, under names that runs of different tests share."""
 
     __test__ = False  # not a test case, whatever pytest thinks of its name
 
@@ -25,4 +27,15 @@ class TestTableArtifact(L.Callback):
         path = Path(tracker.run_dir) / TEST_TABLE
         path.write_text(pl_module.test_table.to_json(), encoding="utf-8")
         tracker.log_artifact(path)
+        tracker.log_metrics(pair_scores(pl_module.test_table), n_batches_done(trainer))
         tracker.set_tags({"tested": "true"})
+
+
+def pair_scores(table: TestTable) -> dict[str, float]:
+    """Mean joint score by ``test/joint_score/<track>/<source>_to_<target>``."""
+    means = {group: part.means().get("joint_score") for group, part in table.by_group().items()}
+    return {
+        f"test/joint_score/{track}/{pair.replace('->', '_to_')}": mean
+        for (track, pair), mean in means.items()
+        if mean is not None
+    }

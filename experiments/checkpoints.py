@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from experiments.errors import UserError
-from experiments.mlflow_store import connect, default_tracking_uri
+from experiments.mlflow_store import BEST_ALIAS, connect, default_tracking_uri, is_there
 from experiments.outbox import DELIVERED, RUNS_DIR
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ TRUSTED = ("lightning_modules", "datamodules", "torch.optim", "torch.nn")
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
+REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>.+)|/(?P<version>\d+|latest))?")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -167,12 +168,16 @@ def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_D
 
     Args:
         name: a ``.ckpt`` file; a run's folder, name or MLflow id (its best checkpoint); an experiment's name
-            (the best of its latest run); ``best`` or ``last`` (of the latest run of ``experiment``).
+            (the best of its latest run); ``best`` or ``last`` (of the latest run of ``experiment``);
+            ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``models:/NAME`` of MLflow's model registry,
+            where ``NAME`` alone is looked for last.
         experiment: whose runs ``best`` and ``last`` are about.
         runs_dir: where the folders of runs are.
     """
     if name in (BEST, LAST) and experiment is not None:
         return _of_latest_run(Path(runs_dir) / experiment, name)
+    if name.startswith("models:"):
+        return _of_registered(name, Path(runs_dir))
     path = Path(name)
     if path.is_dir():
         return _of_run(path)
@@ -184,6 +189,8 @@ def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_D
         return _of_latest_run(Path(runs_dir) / name, BEST)
     if RUN_ID.fullmatch(name):
         return _of_run_id(name, Path(runs_dir))
+    if path.parent == Path() and is_there(default_tracking_uri()):
+        return _of_registered(f"models:/{name}", Path(runs_dir))
     raise UserError(f"There is no run, run folder or checkpoint '{name}' (looked in {runs_dir}/ too).")
 
 
@@ -208,6 +215,33 @@ def _of_run_id(run_id: str, runs_dir: Path) -> Path:
     except Exception as error:  # mlflow has a different error per store
         folder.rmdir()
         raise UserError(f"There is no best checkpoint of run {run_id} on {uri}: {_reason(error)}.") from error
+
+
+def _of_registered(address: str, runs_dir: Path) -> Path:
+    """The checkpoint of a version of a registered model: that of the run which registered it."""
+    parts = REGISTERED.fullmatch(address)
+    if parts is None:
+        raise UserError(f"'{address}' is no address of a registered model; write models:/NAME@ALIAS.")
+    uri = default_tracking_uri()
+    try:
+        if not is_there(uri):
+            raise FileNotFoundError("there is no such file")
+        run_id = _version(connect(uri), **parts.groupdict()).run_id
+    except Exception as error:  # mlflow has a different error per store
+        raise UserError(
+            f"There is no run or checkpoint in {runs_dir}/ and no registered model '{address}' on {uri}: "
+            f"{_reason(error)}."
+        ) from error
+    return _of_run_id(run_id, runs_dir)
+
+
+def _version(client: Any, name: str, alias: str | None, version: str | None) -> Any:
+    """A model version; by the alias ``best`` where neither alias nor version is given."""
+    if version == "latest":
+        return max(client.search_model_versions(f"name = '{name}'"), key=lambda found: int(found.version))
+    if version is not None:
+        return client.get_model_version(name, version)
+    return client.get_model_version_by_alias(name, alias or BEST_ALIAS)
 
 
 def _of_latest_run(experiment_dir: Path, which: str) -> Path:

@@ -21,10 +21,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from callbacks.audio_examples import AudioExamples
 from callbacks.checkpointing import BestAndLast
 from callbacks.histories import Histories
+from callbacks.model_registry import RegisteredModel
 from callbacks.predictions import PredictionFiles
 from callbacks.run_record import RunRecord
 from callbacks.system_metrics import SystemMetrics
 from callbacks.test_table import TestTableArtifact
+from callbacks.transfer_cost import TransferCost
 from experiments import catalog, checkpoints
 from experiments.config_errors import explain
 from experiments.errors import UserError
@@ -102,7 +104,9 @@ class SuiteCLI(LightningCLI):
         parser.add_lightning_class_args(BestAndLast, "checkpoint")
         parser.add_lightning_class_args(AudioExamples, "audio_examples")
         parser.add_lightning_class_args(Histories, "histories")
+        parser.add_lightning_class_args(TransferCost, "transfer_cost")
         parser.add_lightning_class_args(TestTableArtifact, "test_table")
+        parser.add_lightning_class_args(RegisteredModel, "model_registry")
         parser.add_lightning_class_args(PredictionFiles, "predictions")
         parser.add_lightning_class_args(SystemMetrics, "system_metrics")
         # Ignored by jsonargparse where the model or the data has no such parameter.

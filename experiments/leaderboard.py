@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.mlflow_store import SQLITE_PREFIX, Unreachable, connect
+from experiments.mlflow_store import Unreachable, connect, is_there
 from metrics.catalogue import DESCRIPTIONS
 from metrics.table import Interval, TestTable
 
@@ -88,8 +88,8 @@ def tested_runs(uri: str, tags: Mapping[str, str], every: bool, folder: Path) ->
     Raises:
         Unreachable: the server does not answer.
     """
-    if uri.startswith(SQLITE_PREFIX) and not Path(uri.removeprefix(SQLITE_PREFIX)).exists():
-        return []  # opening it would create it
+    if not is_there(uri):
+        return []
     wanted = {"tested": "true", **tags}
     query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in wanted.items())
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ QUICK_AND_QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
 }
+BEST_ALIAS = "best"
+"""The version of a registered model with the best joint score."""
 log = logging.getLogger(__name__)
 
 
@@ -43,6 +46,11 @@ class Refused(Unreachable):
 def default_tracking_uri() -> str:
     """``MLFLOW_TRACKING_URI`` where it is set, else a SQLite file in the working directory."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
+
+
+def is_there(uri: str) -> bool:
+    """Whether there is anything to read at ``uri``: a SQLite file that is missing must not be made."""
+    return not uri.startswith(SQLITE_PREFIX) or Path(uri.removeprefix(SQLITE_PREFIX)).exists()
 
 
 def connect(uri: str) -> MlflowClient:
@@ -106,6 +114,8 @@ class MlflowStore:
         self._send_values(run_id, by_kind)
         for event in by_kind.get("artifact", []):
             self._send_artifact(run_id, run_dir / event["path"], event["folder"])
+        for event in by_kind.get("model", []):
+            self._send_model(run_id, event)
         for event in by_kind.get("status", []):
             self._send_status(run_id, event)
 
@@ -141,6 +151,30 @@ class MlflowStore:
         else:
             log.warning("%s is no more and cannot be sent to %s.", path, self.uri)
 
+    def _send_model(self, run_id: str, event: dict[str, Any]) -> None:
+        """Make the run's checkpoint a version of a registered model, once; aliases name the best."""
+        from mlflow.exceptions import MlflowException
+
+        name = event["name"]
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise Unreachable(_first_line(error)) from error
+        versions = self._call(self.client.search_model_versions, f"name = '{name}'")
+        mine = next((version for version in versions if version.run_id == run_id), None)
+        if mine is None:
+            source = f"runs:/{run_id}/{event['path']}"
+            mine = self._call(self.client.create_model_version, name, source, run_id)
+            versions.append(mine)
+        mine.tags.update(experiment=event["experiment"], joint_score=str(event["score"]))
+        for key, value in mine.tags.items():
+            self._call(self.client.set_model_version_tag, name, mine.version, key, value)
+        of_experiment = [v for v in versions if v.tags.get("experiment") == event["experiment"]]
+        for alias, rivals in ((BEST_ALIAS, versions), (alias_of(event["experiment"]), of_experiment)):
+            best = max(rivals, key=_version_rank)
+            self._call(self.client.set_registered_model_alias, name, alias, str(best.version))
+
     def _send_status(self, run_id: str, event: dict[str, Any]) -> None:
         if event["status"] == "RUNNING":
             self._call(self.client.update_run, run_id, status="RUNNING")
@@ -169,6 +203,17 @@ class MlflowStore:
             # MLflow raises its own, requests', SQLAlchemy's and OS errors for a server that is away.
             refused = getattr(error, "error_code", None) in REFUSALS
             raise (Refused if refused else Unreachable)(_first_line(error)) from error
+
+
+def alias_of(experiment: str) -> str:
+    """The alias of an experiment's best version; MLflow allows letters, digits, ``_`` and ``-`` in it."""
+    return re.sub(r"[^\w-]", "-", experiment)
+
+
+def _version_rank(version: Any) -> tuple[float, int]:
+    """Better joint score first, later version among equals; a test without one comes last."""
+    score = version.tags.get("joint_score", "None")
+    return (-1.0 if score == "None" else float(score)), int(version.version)
 
 
 def _finite(value: float) -> float:

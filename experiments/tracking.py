@@ -104,6 +104,18 @@ class RunTracker(Logger):
         folder = relative.parent.as_posix()
         self._append("artifact", path=relative.as_posix(), folder="" if folder == "." else folder)
 
+    @rank_zero_only
+    def register_model(self, name: str, checkpoint: Path, score: float | None) -> None:
+        """Make a checkpoint of this run a version of the registered model ``name``.
+
+        Args:
+            name: of the architecture.
+            checkpoint: a file that is, or when the run ends will be, an artifact of the run.
+            score: joint score of its test, by which the alias ``best`` goes.
+        """
+        relative = checkpoint.resolve().relative_to(self.run_dir.resolve()).as_posix()
+        self._append("model", name=name, path=relative, experiment=self._experiment_name, score=score)
+
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """Remember where checkpoints are; `finalize` logs them once, not at every save."""
         if checkpoint_callback.dirpath is not None:

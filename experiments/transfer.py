@@ -53,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--checkpoint",
         required=True,
-        help="run name, run folder, MLflow run id, experiment name or .ckpt file",
+        help="run name, run folder, MLflow run id, experiment name, .ckpt file, or models:/NAME@ALIAS of "
+        "MLflow's model registry (models:/ddsp@best; also just ddsp where there is no such experiment)",
     )
     add("--input", required=True, type=Path, help="audio file or folder")
     add("--output", required=True, type=Path, help="WAV file, or a folder (made where it is missing)")

@@ -86,7 +86,7 @@ class Analyses:
         analyse: Callable[[], dict[str, np.ndarray]],
         keep: bool,
     ) -> dict[str, np.ndarray]:
-        key = f"{kind}-v{VERSION}-{_address(audio, sample_rate)}"
+        key = f"{kind}-v{VERSION}-{audio_address(audio, sample_rate)}"
         if key in self._memory:
             self._memory.move_to_end(key)
             return self._memory[key]
@@ -117,6 +117,7 @@ class Analyses:
         beside.replace(self.folder / f"{key}.npz")
 
 
-def _address(audio: np.ndarray, sample_rate: int) -> str:
+def audio_address(audio: np.ndarray, sample_rate: int) -> str:
+    """A name for ``(T,)`` samples at a rate: equal for equal audio, on every machine."""
     samples = np.ascontiguousarray(audio, dtype="<f4")
     return hashlib.blake2b(samples.tobytes() + str(sample_rate).encode(), digest_size=16).hexdigest()

@@ -16,6 +16,7 @@ from torch import Tensor
 from datamodules.batch import TransferBatch
 from datamodules.workers import available_cores, run_jobs
 from metrics import content, level, signal, timbre
+from metrics.analyses import audio_address
 from metrics.example import Example
 from metrics.measure import Measured, Setting, measure
 from metrics.table import Interval, TestRow, TestTable
@@ -119,7 +120,7 @@ class _Test(EvaluationSuite):
     def update(self, preds: Tensor, batch: TransferBatch) -> None:
         _require_shape(preds, batch)
         for index in range(len(preds)):
-            row = self._row(batch, index, {})
+            row = self._row(batch, index, {})._replace(clip=self._clip_address(batch, index))
             target_instrument = row.pair.split("->")[1]
             self._waiting.append(
                 Example(
@@ -136,6 +137,10 @@ class _Test(EvaluationSuite):
             self.rows.append(row)
         if len(self._waiting) >= MAX_WAITING:
             self._measure_waiting()
+
+    def _clip_address(self, batch: TransferBatch, index: int) -> str:
+        sides = [batch.source, *(() if batch.target is None else (batch.target,))]
+        return audio_address(np.concatenate([_samples(side, index) for side in sides]), self.sample_rate)
 
     def compute(self) -> TestTable:
         self._measure_waiting()

@@ -40,11 +40,18 @@ class TestRow(NamedTuple):
     """Value per metric; ``None`` where it could not be computed for this example."""
     windows: tuple[np.ndarray, np.ndarray] | None = None
     """Timbre embeddings ``(W, 64)`` of output and target, for `TestTable.set_metrics`; not in JSON."""
+    clip: str = ""
+    """Address of the samples of source and target: rows that share it were asked the same question, whatever
+    corpora they come from. Empty in tables of older versions."""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
         """What makes two rows of two systems the same example."""
         return self.track, self.pair, self.piece, self.reference_piece
+
+    def is_asked_as(self, other: TestRow) -> bool:
+        """Whether a row of the same key has the same audio to answer, as far as both tell."""
+        return not self.clip or not other.clip or self.clip == other.clip
 
 
 TestRow.__test__ = False  # type: ignore[attr-defined]  # not a test case, whatever pytest thinks of its name
@@ -101,7 +108,7 @@ class TestTable:
 
     def to_json(self) -> str:
         """A JSON document that `from_json` reads."""
-        fields = TestRow._fields[: TestRow._fields.index("windows")]
+        fields = [name for name in TestRow._fields if name != "windows"]
         rows = [{name: getattr(row, name) for name in fields} for row in self.rows]
         groups = [[*group, metrics] for group, metrics in self.group_metrics.items()]
         document = {"rows": rows, "set_metrics": self.set_metrics, "group_metrics": groups}
@@ -143,8 +150,9 @@ def _set_metrics(rows: Sequence[TestRow]) -> dict[str, float]:
 
 def paired_differences(ours: TestTable, theirs: TestTable) -> dict[str, Interval]:
     """Mean of ours − theirs per metric over the examples both have, with its interval over pieces."""
-    other = {row.key: row.metrics for row in theirs.rows}
-    shared = [row for row in ours.rows if row.key in other]
+    rows = {row.key: row for row in theirs.rows}
+    shared = [row for row in ours.rows if row.key in rows and row.is_asked_as(rows[row.key])]
+    other = {key: row.metrics for key, row in rows.items()}
     names = dict.fromkeys(name for row in shared for name in row.metrics)
     pieces = [row.piece for row in shared]
     found = {

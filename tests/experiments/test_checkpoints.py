@@ -49,7 +49,19 @@ def test_a_module_comes_back_as_it_was_trained(trained: Trained, checkpoint: Pat
     assert not module.training
 
 
-@pytest.mark.parametrize("how", ["path", "folder", "run name", "experiment", "run id"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("path", "folder", "run name", "experiment", "run id"),
+        *(
+            "models:/sixth@best",
+            "models:/sixth@sixth",
+            "models:/sixth/1",
+            "models:/sixth/latest",
+            "models:/sixth",
+        ),
+    ],
+)
 def test_a_run_can_be_named_in_many_ways(trained: Trained, checkpoint: Path, how: str) -> None:
     from experiments.outbox import Journal
 
@@ -61,7 +73,7 @@ def test_a_run_can_be_named_in_many_ways(trained: Trained, checkpoint: Path, how
         "run id": Journal(trained.run_dir).delivered(trained.uri)[0],
     }
     with working_in(trained.root):
-        assert checkpoints.find(names[how]).resolve() == checkpoint
+        assert checkpoints.find(names.get(how, how)).resolve() == checkpoint
 
 
 def test_a_run_of_another_machine_is_downloaded(trained: Trained, tmp_path: Path) -> None:
@@ -74,10 +86,20 @@ def test_a_run_of_another_machine_is_downloaded(trained: Trained, tmp_path: Path
     checkpoints.load_module(path, TRUSTED)
 
 
-@pytest.mark.parametrize("name", ["nothing", "0" * 32, "no/where.ckpt"])
+def test_an_architecture_s_name_finds_its_best_registered_version(trained: Trained, tmp_path: Path) -> None:
+    with working_in(trained.root):
+        path = checkpoints.find("sixth", runs_dir=tmp_path)
+        assert path.is_relative_to(tmp_path)
+        checkpoints.load_module(path, TRUSTED)
+        with pytest.raises(UserError, match="no registered model 'models:/sixht'"):
+            checkpoints.find("sixht", runs_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nothing", "0" * 32, "no/where.ckpt", "models:/ddsp@best", "models:ddsp"])
 def test_what_does_not_exist_is_said(workplace: Path, name: str) -> None:
-    with pytest.raises(UserError, match=r"no run|no checkpoint|no best checkpoint"):
+    with pytest.raises(UserError, match=r"no run|no checkpoint|no best checkpoint|no address"):
         checkpoints.read(checkpoints.find(name))
+    assert not (workplace / "mlflow.db").exists() or name == "0" * 32
 
 
 def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:

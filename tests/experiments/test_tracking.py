@@ -56,9 +56,12 @@ def test_a_run_holds_everything(trained: Trained) -> None:
     tags = run.data.tags
     expected = {"experiment": "sixth", "scale": "demo", "seed": "0", "is_anchor": "false", "tested": "true"}
     assert expected.items() <= tags.items()
-    assert {"corpus", "tracks", "class", "python", "mlflow.source.name"} <= set(tags)
+    assert {"corpus", "tracks", "pairs", "class", "python", "mlflow.source.name"} <= set(tags)
+    assert tags["architecture"] == "sixth"
     assert run.data.params["n_taps"] == "33"
     assert {"train/magnitude", "train/waveform", "val/mr_stft", "test/mr_stft"} <= set(run.data.metrics)
+    assert 0 < run.data.metrics["test/real_time_factor"] < 10
+    assert run.data.metrics["test/transfer_parameters"] == 2 * 33
     stored = artifacts(trained.uri, run.info.run_id)
     assert {"config.yaml", "packages.txt", "test_table.json"} <= stored
     assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= stored
@@ -99,6 +102,8 @@ def test_testing_a_stored_checkpoint_belongs_to_its_run(trained: Trained) -> Non
     [run] = runs_of(trained.uri)
     assert run.info.status == "FINISHED"
     assert len(connect(trained.uri).get_metric_history(run.info.run_id, "test/mr_stft")) == 2
+    [version] = connect(trained.uri).search_model_versions("name = 'sixth'")
+    assert version.run_id == run.info.run_id
 
 
 def test_predict_writes_the_transfer_of_every_test_clip(trained: Trained, tmp_path: Path) -> None:

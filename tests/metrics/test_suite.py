@@ -48,6 +48,14 @@ def test_a_test_has_every_metric_of_the_catalogue_and_no_other(tested: TestTable
     assert of_rows | set(tested.set_metrics) - {"frechet_triplet_2_windows"} == set(DESCRIPTIONS)
 
 
+def test_rows_tell_whose_audio_is_the_same(tested: TestTable, anchor_batch: TransferBatch):
+    assert len({row.clip for row in tested.rows}) == 1 and tested.rows[0].clip
+    suite = EvaluationSuite.for_test(RATE, ["a", "keyboard", "b", "violin"])
+    one = part(anchor_batch, 1)
+    assert suite._clip_address(one, 0) == tested.rows[0].clip
+    assert suite._clip_address(one._replace(target=0.5 * one.target), 0) != tested.rows[0].clip
+
+
 def test_the_true_answer_is_perfect(tested: TestTable):
     right = tested.rows[0].metrics
     for name in ("joint_score", "raw_pitch_accuracy", "chroma_cosine", "onset_f1", "instrument_accuracy"):

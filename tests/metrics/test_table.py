@@ -52,6 +52,14 @@ def test_pairing_leaves_out_what_only_one_side_has():
     assert paired_differences(ours, theirs) == {"x": Interval(1.0, None, None, 1)}
 
 
+def test_pairing_leaves_out_clips_whose_audio_differs():
+    ours = TestTable.of(row(piece, x=1.0)._replace(clip=clip) for piece, clip in (("p", "1"), ("q", "2")))
+    theirs = TestTable.of(row(piece, x=0.0)._replace(clip=clip) for piece, clip in (("p", "1"), ("q", "3")))
+    assert paired_differences(ours, TestTable.from_json(theirs.to_json()))["x"].n == 1
+    unknown = TestTable.of(r._replace(clip="") for r in theirs.rows)
+    assert paired_differences(ours, unknown)["x"].n == 2
+
+
 def test_groups_are_track_and_pair():
     table = TestTable.of([row("p", x=1.0), row("p", "b->a", x=3.0)])
     assert {key: group.means() for key, group in table.by_group().items()} == {

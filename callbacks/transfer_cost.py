@@ -1,0 +1,136 @@
+"""What a transfer costs: its real-time factor and the parameters it needs, measured with the test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from datamodules.batch import TransferBatch
+from experiments.tracking import n_batches_done, tracker_of
+from lightning_modules.transfer_module import TimbreTransferModule
+
+REAL_TIME_FACTOR, PARAMETERS = "test/real_time_factor", "test/transfer_parameters"
+
+
+class TransferCost(L.Callback):
+    """Log ``test/real_time_factor`` and ``test/transfer_parameters`` when a test has ended.
+
+    The first example of the test is transferred alone, as by a musician, analysis and resynthesis included.
+
+    Args:
+        repeats: how often, after once for allocations and caches; the quickest counts. 0 turns it off.
+    """
+
+    def __init__(self, repeats: int = 3) -> None:
+        self.repeats = repeats
+        self._example: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forget the example of a test before."""
+        self._example = None
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: TransferBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the first example."""
+        if self._example is None:
+            self._example = batch.source[:1], batch.reference[:1], batch.target_instrument[:1]
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Measure and log; anchors cost nothing that matters."""
+        tracker = tracker_of(trainer)
+        if tracker is None or self._example is None or self.repeats == 0:
+            return
+        if isinstance(pl_module, TimbreTransferModule) and not pl_module.is_anchor:
+            values = measure_cost(pl_module, *self._example, self.repeats)
+            tracker.log_metrics(values, n_batches_done(trainer))
+
+
+def measure_cost(
+    module: TimbreTransferModule, source: Tensor, reference: Tensor, target_instrument: Tensor, repeats: int
+) -> dict[str, float]:
+    """Real-time factor and parameters of one transfer.
+
+    Args:
+        module: the trained transfer.
+        source: ``(1, T)``.
+        reference: ``(1, R)``.
+        target_instrument: ``(1,)``.
+        repeats: transfers that are timed, at least 1.
+
+    Returns:
+        ``test/real_time_factor``: seconds of work for a second of audio, below 1 is faster than real time: on
+        a CPU processor time with one thread, on a GPU by the clock; the least of ``repeats``.
+        ``test/transfer_parameters``: values of the parameters that the transfer reads, so without
+        discriminators and whatever else only training needs.
+    """
+
+    def transfer() -> None:
+        module.transfer(source, reference, target_instrument)
+
+    with torch.inference_mode(), _one_thread():
+        n_parameters = count_read_parameters(module, transfer)
+        seconds = min(_seconds(transfer, source.device) for _ in range(repeats))
+    return {
+        REAL_TIME_FACTOR: seconds * module.sample_rate / source.shape[-1],
+        PARAMETERS: float(n_parameters),
+    }
+
+
+def count_read_parameters(module: nn.Module, work: Callable[[], object]) -> int:
+    """Number of values of the parameters of ``module`` that torch operations take during ``work``."""
+    reading = _Reading()
+    with reading:
+        work()
+    return sum(p.numel() for p in module.parameters() if id(p) in reading.seen)
+
+
+class _Reading(TorchFunctionMode):
+    """Notes which parameters torch functions are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[int] = set()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = tree_leaves((args, kwargs or {}))
+        self.seen |= {id(leaf) for leaf in given if isinstance(leaf, nn.Parameter)}
+        return func(*args, **(kwargs or {}))
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cpu":
+        start = time.process_time()  # other processes on the machine do not count
+        work()
+        return time.process_time() - start
+    torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    work()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
