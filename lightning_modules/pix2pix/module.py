@@ -129,8 +129,8 @@ class Pix2PixModule(TimbreTransferModule):
             return
         attempt = self.attempt(batch)
         heard = self.spectrogram.image(self.spectrogram.analyse(self._whole_slices(preds)))
-        wanted = self.spectrogram.image(attempt.target)
-        self.log_terms(stage, {"audio_mae": mean_absolute_error(heard, wanted)}, len(wanted))
+        audio_mae = mean_absolute_error(heard, attempt.target_image)
+        self.log_terms(stage, {"audio_mae": audio_mae}, len(heard))
         self._generator_loss(attempt, stage)
         if self.discriminator is not None:
             self._discriminator_loss(attempt, stage)
@@ -147,43 +147,44 @@ class Pix2PixModule(TimbreTransferModule):
         if reference is not None:
             reference = reference.repeat_interleave(len(source) // len(batch.source), 0)
         condition = self.translator.condition(source, reference)
-        return Attempt(condition, self.translator.predict(condition), self.spectrogram.analyse(target))
+        truth = self.spectrogram.analyse(target)
+        return Attempt(condition, self.translator.predict(condition), truth, self.spectrogram.image(truth))
 
     def generator_terms(self, attempt: Attempt) -> GeneratorTerms:
         """Every term of the generator's loss."""
-        image, target = attempt.prediction.image, self.spectrogram.image(attempt.target)
+        image = attempt.prediction.image
         adversarial = image.new_zeros(())
         if self.discriminator is not None:
             logits = self.discriminator(attempt.condition.images, image)
             adversarial = self.adversarial_loss.generator(logits)
         return GeneratorTerms(
-            mae=mean_absolute_error(image, target),
+            mae=mean_absolute_error(image, attempt.target_image),
             adversarial=adversarial,
             phase=phase_distance(attempt.prediction.directions, attempt.target),
-            heard=self._heard_error(attempt, target),
+            heard=self._heard_error(attempt),
         )
 
-    def _heard_error(self, attempt: Attempt, target: Tensor) -> Tensor:
-        edge = self.spectrogram.n_edge_frames
+    def _heard_error(self, attempt: Attempt) -> Tensor:
+        edge, target = self.spectrogram.n_edge_frames, attempt.target_image
         heard = self.translator.heard(attempt.condition, attempt.prediction)
         return mean_absolute_error(heard, target[..., edge : target.shape[-1] - edge])
 
     def _generator_loss(self, attempt: Attempt, stage: str) -> Tensor:
         terms = self.generator_terms(attempt)
         loss = weighted_sum(terms._asdict(), self.loss_weights)
-        source, target = attempt.condition.images[:, :1], self.spectrogram.image(attempt.target)
-        beside = {"generator": loss, "copy_mae": mean_absolute_error(source, target)}
-        self.log_terms(stage, {**terms._asdict(), **beside}, len(target))
+        source = attempt.condition.images[:, :1]
+        beside = {"generator": loss, "copy_mae": mean_absolute_error(source, attempt.target_image)}
+        self.log_terms(stage, {**terms._asdict(), **beside}, len(source))
         return loss
 
     def _discriminator_loss(self, attempt: Attempt, stage: str) -> Tensor:
         assert self.discriminator is not None  # who has none has no optimizer for it
         # Both sides are judged beside the same condition, in the order (condition, image).
-        condition, target = attempt.condition.images, self.spectrogram.image(attempt.target)
-        real = self.discriminator(condition, target)
+        condition = attempt.condition.images
+        real = self.discriminator(condition, attempt.target_image)
         fake = self.discriminator(condition, attempt.prediction.image.detach())
         loss = self.adversarial_loss.discriminator(real, fake)
-        self.log_terms(stage, {"discriminator": loss}, len(target))
+        self.log_terms(stage, {"discriminator": loss}, len(condition))
         return loss
 
     def _whole_slices(self, audio: Tensor) -> Tensor:

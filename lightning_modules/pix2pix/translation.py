@@ -38,6 +38,8 @@ class Attempt(NamedTuple):
     prediction: Prediction
     target: Tensor
     """Complex ``(B, F, N)``."""
+    target_image: Tensor
+    """``(B, 1, K, N)``, its magnitude as `Prediction.image`."""
 
 
 class Translator(nn.Module):

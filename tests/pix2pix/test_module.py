@@ -34,7 +34,7 @@ def test_the_phase_reaches_the_second_network(name, pair_batch):
 def test_what_is_heard_is_right_if_magnitude_and_phase_are_and_wrong_if_one_of_them_is(pair_batch):
     module = build()
     attempt, source = module.attempt(pair_batch), module.spectrogram.analyse(pair_batch.source)
-    image = module.spectrogram.image(attempt.target)
+    image = attempt.target_image
 
     def heard(magnitude_image, phase_of):
         prediction = Prediction(magnitude_image, direction(phase_of))
@@ -55,7 +55,7 @@ def test_the_discriminator_sees_condition_and_image_in_one_order(pair_batch):
     conditions, images = zip(*seen, strict=True)
     assert all(torch.equal(condition, attempt.condition.images) for condition in conditions)
     of_generator, real, fake = images
-    assert torch.equal(real, module.spectrogram.image(attempt.target))
+    assert torch.equal(real, attempt.target_image)
     assert torch.equal(of_generator, fake) and of_generator.requires_grad and not fake.requires_grad
     assert all(parameter.grad is None for parameter in module.network.parameters())
 
