@@ -16,6 +16,7 @@ from callbacks.checkpointing import BestAndLast
 from callbacks.pictures import FLOOR_DB, MAX_FRAMES, save_animation, save_picture, spectrogram_db
 from callbacks.run_record import code_version, installed_packages
 from callbacks.system_metrics import SystemMetrics
+from tests.trainers import quiet_trainer
 
 FILES = sorted(path.stem for path in (Path(__file__).parents[2] / "callbacks").glob("[a-z]*.py"))
 CALLBACKS = [
@@ -100,14 +101,10 @@ def train_worsening(folder: Path, n_batches: int, last_every_minutes: float, *wa
     """Epochs of 50 batches."""
     data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(50, 1)))
     checkpoints = BestAndLast("val/error", last_every_minutes=last_every_minutes, dirpath=str(folder))
-    L.Trainer(
-        max_steps=n_batches,
-        callbacks=[checkpoints, *watchers],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        accelerator="cpu",
-    ).fit(Worsening(), data, data)
+    trainer = quiet_trainer(
+        max_steps=n_batches, max_epochs=None, callbacks=[checkpoints, *watchers], enable_checkpointing=True
+    )
+    trainer.fit(Worsening(), data, data)
 
 
 def test_the_last_checkpoint_is_the_last_also_where_it_is_not_the_best(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from torch.utils.data import DataLoader
 
 from callbacks.curriculum import AttributeSchedule, LearningRateSchedule, Schedule
+from tests.trainers import quiet_trainer
 
 
 class Weighted(L.LightningModule):
@@ -36,17 +37,10 @@ class Weighted(L.LightningModule):
         return [torch.optim.SGD(self.parameters(), lr=0.1) for _ in range(self.n_optimizers)]
 
 
-def fit(module, *callbacks, ckpt_path=None, **trainer):
+def fit(module, *callbacks, ckpt_path=None, **settings):
     data = DataLoader(torch.ones(8, 1), batch_size=2)  # four batches an epoch
-    L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=list(callbacks),
-        **trainer,
-    ).fit(module, data, ckpt_path=ckpt_path)
+    trainer = quiet_trainer(**{"max_epochs": None, **settings}, callbacks=list(callbacks))
+    trainer.fit(module, data, ckpt_path=ckpt_path)
     return module.seen
 
 

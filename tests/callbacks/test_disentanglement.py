@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.disentanglement import PICTURE, Disentanglement, Heard, draw, notes, readings
 from tests.disentangled.conftest import INSTRUMENTS, build, pair_batch, tone
+from tests.trainers import quiet_trainer
 
 __all__ = ["pair_batch"]  # a fixture
 
@@ -67,9 +68,7 @@ def test_readings_are_logged_at_the_test(pair_batch, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "on_test_epoch_end", lambda: None)  # metrics of the suite are not the subject
     monkeypatch.setattr(module, "test_step", lambda batch, batch_idx: None)
     monkeypatch.setattr(module, "on_test_epoch_start", lambda: None)
-    trainer = L.Trainer(
-        accelerator="cpu", logger=False, callbacks=[Disentanglement(2)], enable_progress_bar=False
-    )
+    trainer = quiet_trainer(callbacks=[Disentanglement(2)])
     [logged] = trainer.test(module, datamodule=Tones(pair_batch), verbose=False)
     assert set(readings(made_up(9, 0), made_up(9, 1))) == {name.removeprefix("test/") for name in logged}
     assert logged["test/instrument_by_chance"] == 0.5

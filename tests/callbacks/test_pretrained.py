@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import lightning as L
 import pytest
 import torch
 import yaml
@@ -13,6 +12,7 @@ from callbacks.pretrained import PretrainedParts
 from experiments.cli import SuiteCLI
 from experiments.errors import UserError
 from lightning_modules.transfer_module import TimbreTransferModule
+from tests.trainers import quiet_trainer
 
 SMALL = {
     "network": {"init_args": {"channels": 16}},
@@ -32,7 +32,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of another vocoder than seed 0 gives."""
     folder = tmp_path_factory.mktemp("pretrained")
     other = untrained(folder, seed=1)
-    trainer = L.Trainer(accelerator="cpu", logger=False, enable_model_summary=False, default_root_dir=folder)
+    trainer = quiet_trainer(default_root_dir=folder)
     trainer.strategy.connect(other)
     trainer.save_checkpoint(folder / "other.ckpt")
     return folder / "other.ckpt"

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from callbacks.range_test import RangeTest, RangeTestError, RateRamp, has_diverged, run_range_test
 from callbacks.rate_curves import RateCurve, draw_curves
 from lightning_modules.adversarial_training import take_turn
+from tests.trainers import quiet_trainer
 
 SETTINGS = RangeTest(1e-4, 10.0, 120)
 
@@ -57,15 +58,7 @@ class TwoPlayers(L.LightningModule):
 
 
 def make_trainer(ramp: L.Callback) -> L.Trainer:
-    return L.Trainer(
-        accelerator="cpu",
-        max_epochs=-1,
-        callbacks=[ramp],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    return quiet_trainer(max_epochs=-1, callbacks=[ramp])
 
 
 def loader() -> DataLoader[float]:
