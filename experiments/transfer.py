@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,7 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--input", required=True, type=Path, help="audio file or folder")
     add("--output", required=True, type=Path, help="WAV file, or a folder (made where it is missing)")
-    add("--reference", type=Path, help="audio that shows the wanted timbre, for one-shot models")
+    add(
+        "--reference",
+        action="append",
+        default=[],
+        type=Path,
+        help="audio that shows the wanted timbre, for one-shot models; some average several of them",
+    )
     add("--instrument", help="wanted instrument, for models that know several")
     add("--channels", choices=["mix", "each"], default="mix", help="mix to mono, or transfer each channel")
     add(
@@ -130,7 +136,7 @@ class Player:
 
     Args:
         module: the transfer.
-        reference: ``(R,)`` audio at the module's rate, or ``None``.
+        references: ``(R,)`` audio at the module's rate each; more than one for modules that average them.
         instrument: id of the wanted instrument, or ``None``.
         channels: ``mix`` or ``each``.
         output_rate: of the files written, in Hz; default the module's.
@@ -141,15 +147,20 @@ class Player:
     def __init__(
         self,
         module: TimbreTransferModule,
-        reference: np.ndarray | None = None,
+        references: Sequence[np.ndarray] = (),
         instrument: int | None = None,
         channels: str = "mix",
         output_rate: int | None = None,
         chunk_s: float | None = None,
         picture: bool = False,
     ) -> None:
+        if len(references) > 1 and not module.averages_references:
+            raise UserError(
+                f"{type(module).__name__} plays what one reference plays, and was given {len(references)}: "
+                "give --reference once."
+            )
         self.module = module
-        self.reference = reference
+        self.references = list(references)
         self.instrument = instrument
         self.channels = channels
         self.output_rate = output_rate or module.sample_rate
@@ -165,11 +176,11 @@ class Player:
         path = checkpoints.find(options.checkpoint, runs_dir=options.runs_dir)
         module = checkpoints.load_module(path, (*checkpoints.TRUSTED, *options.trust)).to(options.device)
         set_options(module, options.option)
-        reference = read_audio(options.reference, module.sample_rate)[0] if options.reference else None
+        references = [read_audio(path, module.sample_rate)[0] for path in options.reference]
         instrument = instrument_id(module, options.instrument)
         return cls(
             module,
-            reference,
+            references,
             instrument,
             options.channels,
             options.sample_rate,
@@ -203,9 +214,8 @@ class Player:
         import torch
 
         source = torch.from_numpy(np.ascontiguousarray(audio)).to(self.module.device)
-        reference = None
-        if self.reference is not None:
-            reference = torch.from_numpy(self.reference).to(source).expand(len(source), -1)
+        heard = [torch.from_numpy(one).to(source).expand(len(source), -1) for one in self.references]
+        reference: Any = heard if len(heard) > 1 else next(iter(heard), None)
         wanted = None
         if self.instrument is not None:
             wanted = torch.full((len(source),), self.instrument, device=source.device)

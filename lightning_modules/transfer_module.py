@@ -27,6 +27,8 @@ class TimbreTransferModule(L.LightningModule):
 
     is_anchor: bool = False
     """Anchors are trivial transfers that every table shows and marks."""
+    averages_references: bool = False
+    """Whether `transfer` also takes a sequence of references ``(B, R)``, each of another length."""
     adaptation: Any = None
     """A dataclass of what a user may turn when playing a file (`experiments.transfer --option`), if there is
     anything."""

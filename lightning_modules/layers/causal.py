@@ -55,29 +55,34 @@ class Convolution(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """Weight-normalised transposed convolution: two steps out for each step in.
+    """Weight-normalised transposed convolution: several steps out for each step in.
 
     Args:
         n_in: channels in.
         n_out: channels out.
-        kernel_size: taps, even; half of them reach each output step.
+        kernel_size: taps, a multiple of twice the stride or the stride itself; each output step hears
+            ``kernel_size / stride`` inputs.
+        stride: steps out for each step in.
         causal: whether output steps are made of the inputs at and before their time only.
     """
 
-    def __init__(self, n_in: int, n_out: int, kernel_size: int, causal: bool = False) -> None:
+    def __init__(
+        self, n_in: int, n_out: int, kernel_size: int, stride: int = 2, causal: bool = False
+    ) -> None:
         super().__init__()
         self.convolution: nn.ConvTranspose1d = weight_norm(
-            nn.ConvTranspose1d(n_in, n_out, kernel_size, stride=2)
+            nn.ConvTranspose1d(n_in, n_out, kernel_size, stride)
         )
-        self.n_past = kernel_size // 2 - 1
-        self.shift = 0 if causal else kernel_size // 2 - 1
+        self.stride = stride
+        self.n_past = kernel_size // stride - 1
+        self.shift = 0 if causal else (kernel_size - stride) // 2
         """Output steps that are left out at the start: so much earlier everything is heard."""
 
     def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
-        """``(B, T, n_in)`` → ``(B, 2·T, n_out)``; a stream's block only if causal."""
+        """``(B, T, n_in)`` → ``(B, stride·T, n_out)``; a stream's block only if causal."""
         seen = with_past(self, x, self.n_past, memory).transpose(1, 2)
-        first = 2 * self.n_past + self.shift
-        return self.convolution(seen)[..., first : first + 2 * x.shape[1]].transpose(1, 2)
+        first = self.stride * self.n_past + self.shift
+        return self.convolution(seen)[..., first : first + self.stride * x.shape[1]].transpose(1, 2)
 
 
 def plain(convolution: nn.Conv1d | nn.ConvTranspose1d) -> nn.Conv1d | nn.ConvTranspose1d:

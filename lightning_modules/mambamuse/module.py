@@ -47,6 +47,8 @@ class MambaMuseModule(TimbreTransferModule):
         discriminator_optimizer: of the discriminator.
     """
 
+    averages_references = True
+
     def __init__(
         self,
         network: UNet,

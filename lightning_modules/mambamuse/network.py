@@ -20,7 +20,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import mul
 from typing import NamedTuple
 
 import torch
@@ -44,16 +45,16 @@ class StyleStrengths:
     style: float = 1.0
     """A factor of all: the knob between content and style."""
     bottleneck: float = 1.0
-    skip_16: float = 1.0
-    """Of the skip at a 16th of the rate, where the network has its four halvings."""
-    skip_8: float = 1.0
     skip_4: float = 1.0
-    skip_2: float = 0.0
+    """Of the fourth block's skip, the coarsest."""
+    skip_3: float = 1.0
+    skip_2: float = 1.0
+    skip_1: float = 0.0
     """By default the finest skip hands the source on as it is."""
 
     def of_places(self) -> list[float]:
         """From the finest skip to the bottleneck."""
-        places = (self.skip_2, self.skip_4, self.skip_8, self.skip_16, self.bottleneck)
+        places = (self.skip_1, self.skip_2, self.skip_3, self.skip_4, self.bottleneck)
         return [self.style * strength for strength in places]
 
 
@@ -84,33 +85,33 @@ class MambaLayer(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Two convolutions, half the rate, Mamba layers.
+    """Two convolutions, a lower rate, Mamba layers.
 
     Args:
         n_in: channels in.
         n_out: channels out.
         kernel_size: of both convolutions.
         n_mamba: number of Mamba layers.
-        halving: whether the rate is halved.
+        stride: what the rate is divided by.
         causal: whether convolutions look only back.
     """
 
     def __init__(
-        self, n_in: int, n_out: int, kernel_size: int, n_mamba: int, halving: bool, causal: bool
+        self, n_in: int, n_out: int, kernel_size: int, n_mamba: int, stride: int, causal: bool
     ) -> None:
         super().__init__()
         self.widen = NormalisedConvolution(n_in, n_out, kernel_size, causal)
         self.refine = NormalisedConvolution(n_out, n_out, kernel_size, causal)
-        self.halving = halving
+        self.stride = stride
         self.layers = nn.ModuleList(MambaLayer(n_out) for _ in range(n_mamba))
         self.norm = nn.LayerNorm(n_out)
 
     def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
-        """``(B, T, n_in)`` → ``(B, T or T / 2, n_out)``, before the norm that leads to the next block."""
+        """``(B, T, n_in)`` → ``(B, T / stride, n_out)``, before the norm that leads to the next block."""
         x = self.widen(x, memory)
         x = x + self.refine(x, memory)
-        if self.halving:
-            x = avg_pool1d(x.transpose(1, 2), 2).transpose(1, 2)
+        if self.stride > 1:
+            x = avg_pool1d(x.transpose(1, 2), self.stride).transpose(1, 2)
         for layer in self.layers:
             x = layer(x, memory)
         return x
@@ -132,24 +133,27 @@ class ResidualBlock(nn.Module):
 
 
 class DecoderStage(nn.Module):
-    """Double the rate, Mamba layers, a residual block.
+    """Raise the rate, Mamba layers, a residual block.
 
     Args:
         n_in: channels in.
         n_out: channels out.
         kernel_size: of the transposed convolution.
         n_mamba: number of Mamba layers.
+        stride: what the rate is multiplied by.
         causal: whether convolutions look only back.
     """
 
-    def __init__(self, n_in: int, n_out: int, kernel_size: int, n_mamba: int, causal: bool) -> None:
+    def __init__(
+        self, n_in: int, n_out: int, kernel_size: int, n_mamba: int, stride: int, causal: bool
+    ) -> None:
         super().__init__()
-        self.upsampling = Upsampling(n_in, n_out, kernel_size, causal)
+        self.upsampling = Upsampling(n_in, n_out, kernel_size, stride, causal)
         self.layers = nn.ModuleList(MambaLayer(n_out) for _ in range(n_mamba))
         self.residual = ResidualBlock(n_out, (1, 3), causal)
 
     def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
-        """``(B, T, n_in)`` → ``(B, 2·T, n_out)``."""
+        """``(B, T, n_in)`` → ``(B, stride·T, n_out)``."""
         x = self.upsampling(x, memory)
         for layer in self.layers:
             x = layer(x, memory)
@@ -176,7 +180,8 @@ class UNet(nn.Module):
         channels: of the encoder's blocks; the last two are equal, as the bottleneck is added to its skip.
         kernels: of the encoder's convolutions.
         n_mamba: Mamba layers of each encoder block.
-        decoder_kernels: of the stages that double the rate, from the bottleneck on.
+        strides: what each block but the last divides the rate by; the document's halve it.
+        decoder_kernels: of the stages that raise the rate again, from the bottleneck on.
         n_decoder_mamba: Mamba layers of each stage.
         causal: whether audio can be transferred as it comes. AdaIN then measures the content's past, not its
             whole.
@@ -188,31 +193,33 @@ class UNet(nn.Module):
         channels: Sequence[int] = (32, 64, 128, 256, 256),
         kernels: Sequence[int] = (4, 4, 4, 4, 3),
         n_mamba: Sequence[int] = (2, 2, 2, 2, 3),
+        strides: Sequence[int] = (2, 2, 2, 2),
         decoder_kernels: Sequence[int] = (4, 4, 8, 8),
-        n_decoder_mamba: int = 2,
+        n_decoder_mamba: Sequence[int] = (2, 2, 2, 2),
         causal: bool = False,
         window: int = 16_000,
     ) -> None:
         super().__init__()
-        _require_fitting_sizes(channels, kernels, n_mamba, decoder_kernels)
+        _require_fitting_sizes(channels, kernels, n_mamba, strides, decoder_kernels, n_decoder_mamba)
         self.causal = causal
-        n_halvings = len(channels) - 1
-        self.stride = 2**n_halvings
+        self.stride = math.prod(strides)
         """Samples that are transferred together."""
         self.blocks = nn.ModuleList(
-            EncoderBlock(n_in, n_out, kernel, n_layers, number < n_halvings, causal)
-            for number, ((n_in, n_out), kernel, n_layers) in enumerate(
-                zip(pairwise([1, *channels]), kernels, n_mamba, strict=True)
+            EncoderBlock(n_in, n_out, kernel, n_layers, stride, causal)
+            for (n_in, n_out), kernel, n_layers, stride in zip(
+                pairwise([1, *channels]), kernels, n_mamba, [*strides, 1], strict=True
             )
         )
-        strides = [*(2**level for level in range(1, n_halvings + 1)), self.stride]
         self.places = nn.ModuleList(
-            AdaptiveNormalisation(window / stride if causal else None) for stride in strides
+            AdaptiveNormalisation(window / steps if causal else None)
+            for steps in [*accumulate(strides, mul), self.stride]
         )
         widths = [*channels[:0:-1][1:], channels[0], channels[0] // 2]
         self.stages = nn.ModuleList(
-            DecoderStage(n_in, n_out, kernel, n_decoder_mamba, causal)
-            for (n_in, n_out), kernel in zip(pairwise(widths), decoder_kernels, strict=True)
+            DecoderStage(n_in, n_out, kernel, n_layers, stride, causal)
+            for (n_in, n_out), kernel, n_layers, stride in zip(
+                pairwise(widths), decoder_kernels, n_decoder_mamba, reversed(strides), strict=True
+            )
         )
         self.last = Convolution(widths[-1], 1, 7, causal=causal)
 
@@ -270,12 +277,23 @@ class UNet(nn.Module):
 
 
 def _require_fitting_sizes(
-    channels: Sequence[int], kernels: Sequence[int], n_mamba: Sequence[int], decoder_kernels: Sequence[int]
+    channels: Sequence[int],
+    kernels: Sequence[int],
+    n_mamba: Sequence[int],
+    strides: Sequence[int],
+    decoder_kernels: Sequence[int],
+    n_decoder_mamba: Sequence[int],
 ) -> None:
-    lengths = [len(sizes) for sizes in (channels, kernels, n_mamba, decoder_kernels)]
-    if lengths != [5, 5, 5, 4] or channels[3] != channels[4] or any(kernel % 2 for kernel in decoder_kernels):
+    of_blocks, of_stages = (channels, kernels, n_mamba), (strides, decoder_kernels, n_decoder_mamba)
+    lengths = [len(sizes) for sizes in (*of_blocks, *of_stages)]
+    if lengths != [5, 5, 5, 4, 4, 4] or channels[3] != channels[4]:
         raise NetworkSizeError(
-            "network needs five channels, of which the last two are equal, five kernels, five n_mamba and "
-            f"four even decoder_kernels, found {list(channels)}, {list(kernels)}, {list(n_mamba)} and "
-            f"{list(decoder_kernels)}."
+            "network needs five channels, of which the last two are equal, five kernels and five n_mamba, and "
+            f"four strides, decoder_kernels and n_decoder_mamba, found {', '.join(map(str, of_blocks))} and "
+            f"{', '.join(map(str, of_stages))}."
+        )
+    if any(kernel % stride for kernel, stride in zip(decoder_kernels, reversed(strides), strict=True)):
+        raise NetworkSizeError(
+            f"decoder_kernels must be multiples of the strides, from the last stride to the first, found "
+            f"{decoder_kernels} and {strides}."
         )

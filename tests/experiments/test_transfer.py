@@ -125,6 +125,7 @@ def test_mistakes_end_in_one_sentence(trained: Trained, tmp_path: Path) -> None:
         ((tmp_path / "cut.wav", tmp_path / "out.wav"), "truncated"),
         ((source, tmp_path / "out.wav", "--instrument", "brihgt"), "Did you mean 'bright'"),
         ((source, tmp_path / "out.wav", "--option", "pitch=2"), "has no option 'pitch'"),
+        ((source, tmp_path / "out.wav", *2 * ("--reference", str(source))), "SixthModule plays what one"),
     ]
     for arguments, sentence in mistakes:
         with pytest.raises(UserError, match=sentence):
@@ -147,6 +148,21 @@ def test_options_set_the_modules_adaptation() -> None:
         transfer.set_options(module, ["shfit=1"])
     with pytest.raises(UserError, match="must be a float"):
         transfer.set_options(module, ["shift=much"])
+
+
+class LoudAs(TimbreTransferModule):
+    """As loud as its references are on average."""
+
+    averages_references = True
+
+    def transfer(self, source, reference=None, target_instrument=None):
+        return source * torch.stack([one.abs().amax(-1, keepdim=True) for one in reference]).mean(0)
+
+
+def test_several_references_of_other_lengths_reach_the_module() -> None:
+    references = [np.full(length, gain, dtype=np.float32) for length, gain in ((50, 0.2), (900, 0.6))]
+    player = transfer.Player(LoudAs(16000), references)
+    np.testing.assert_allclose(player.transfer(np.ones((2, 300), dtype=np.float32)), 0.4, rtol=1e-6)
 
 
 def test_fades_of_an_identity_give_back_the_audio() -> None:

@@ -10,7 +10,7 @@ from lightning_modules.mambamuse import MambaMuseModule
 from lightning_modules.mambamuse.discriminators import PeriodsAndScales
 from lightning_modules.mambamuse.network import UNet
 
-SIZES = {"channels": (4, 8, 8, 16, 16), "n_mamba": (1, 1, 1, 1, 1), "n_decoder_mamba": 1}
+SIZES = {"channels": (4, 8, 8, 16, 16), "n_mamba": (1, 1, 1, 1, 1), "n_decoder_mamba": (1, 1, 1, 1)}
 
 
 def tone(hz, partials=(1.0,), n_samples=2048, sample_rate=8000):
