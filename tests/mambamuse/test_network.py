@@ -34,6 +34,15 @@ def test_rates_and_widths_of_the_skips():
     assert tuple(encoded.bottleneck.shape[1:]) == (20, 256)
 
 
+def test_other_strides_pool_and_raise_by_as_much():
+    unet = network(strides=(4, 3, 2, 2), decoder_kernels=(4, 2, 6, 8), n_decoder_mamba=(1, 0, 0, 0))
+    encoded = unet.encode(torch.zeros(1, 5 * unet.stride))
+    assert unet.stride == 48
+    assert [skip.shape[1] for skip in encoded.skips] == [60, 20, 10, 5]
+    assert unet.decode(encoded).shape == (1, 5 * unet.stride)
+    assert [len(stage.layers) for stage in unet.stages] == [1, 0, 0, 0]
+
+
 def test_every_parameter_has_a_gradient():
     unet, audio = network(), torch.randn(2, 320)
     unet(audio, unet.style([torch.randn(2, 500)]), StyleStrengths()).square().sum().backward()
@@ -43,6 +52,8 @@ def test_every_parameter_has_a_gradient():
 def test_unfitting_sizes_are_named():
     with pytest.raises(NetworkSizeError, match=r"last two are equal.*16, 32"):
         network(channels=(4, 8, 8, 16, 32))
+    with pytest.raises(NetworkSizeError, match=r"multiples of the strides.*\(2, 2, 3, 2\)"):
+        network(strides=(2, 2, 3, 2))
 
 
 # ------------------------------------------------------------------------------------------------------ style

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_modules.layers.network_size import NetworkSizeError
-from tests.mambamuse.conftest import build, tone
+from tests.mambamuse.conftest import build, network, tone
 
 LATENCY = 15
 """Samples: the last of a stride of 16 decides on its first."""
@@ -48,6 +48,16 @@ def test_random_block_sizes_equal_the_whole(music):
     for _ in range(5):
         sizes = torch.randint(1, 700, (8,), generator=generator).tolist()
         torch.testing.assert_close(streamed(module.stream(music), music, sizes), whole, atol=1e-5, rtol=0)
+
+
+def test_other_strides_stream_alike(music):
+    module = build(causal=True)
+    module.network = network(causal=True, window=400, strides=(4, 3, 2, 2), decoder_kernels=(4, 2, 6, 8))
+    with torch.no_grad():
+        whole = module.transfer(music, music)
+    stream = module.stream(music)
+    assert stream.latency == 47
+    torch.testing.assert_close(streamed(stream, music, [256, 31]), whole, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("position", [160, 167, 175])
