@@ -28,9 +28,10 @@ from callbacks.system_metrics import SystemMetrics
 from callbacks.test_table import TestTableArtifact
 from callbacks.transfer_cost import TransferCost
 from experiments import catalog, checkpoints
+from experiments.benchmark_models import real_time_factor
 from experiments.config_errors import explain
 from experiments.errors import UserError
-from experiments.tracking import RunTracker, new_run_name
+from experiments.tracking import RunTracker, n_batches_done, new_run_name, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
 
 # Noise that says nothing to a user of this suite.
@@ -100,6 +101,12 @@ class SuiteCLI(LightningCLI):
         )
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Test the best checkpoint after fit."
+        )
+        parser.add_argument(
+            "--validate_after_fit",
+            type=bool,
+            default=False,
+            help="After fit, validate the best checkpoint with the joint score too, and time its transfer.",
         )
         parser.add_lightning_class_args(BestAndLast, "checkpoint")
         parser.add_lightning_class_args(AudioExamples, "audio_examples")
@@ -179,12 +186,26 @@ class SuiteCLI(LightningCLI):
             raise
 
     def after_fit(self) -> None:
-        """Test the best checkpoint (the last one where nothing was validated)."""
-        if not self.config[self.subcommand].test_after_fit or getattr(self.trainer, "fast_dev_run", False):
+        """Validate thoroughly and test the best checkpoint (the last one where nothing was validated)."""
+        if getattr(self.trainer, "fast_dev_run", False):
             return
+        config = self.config[self.subcommand]
         callback = self.trainer.checkpoint_callback
         path = getattr(callback, "best_model_path", None) or getattr(callback, "last_model_path", None)
-        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True)
+        of_best = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True}
+        if config.validate_after_fit:
+            self._validate_thoroughly(of_best)
+        if config.test_after_fit:
+            self.trainer.test(self.model, **of_best)
+
+    def _validate_thoroughly(self, of_best: dict[str, Any]) -> None:
+        self.model.validates_thoroughly = True
+        self.trainer.validate(self.model, **of_best)
+        self.model.validates_thoroughly = False
+        if (tracker := tracker_of(self.trainer)) is not None:
+            speed = {"val/real_time_factor": real_time_factor(self.model)}
+            tracker.log_metrics(speed, n_batches_done(self.trainer))
+            tracker.finalize("success")
 
     def predict(self, **arguments: Any) -> None:
         """Write the transfers of the test clips as files; `PredictionFiles` does, so nothing is collected."""

@@ -19,6 +19,7 @@ MAX_PARAM_CHARACTERS = 250
 """Longer parameter values are cut; the artifact config.yaml is the truth."""
 MAX_METRICS, MAX_PARAMS_OR_TAGS = 900, 90
 """Per `log_batch` call; MLflow allows 1,000 and 100."""
+PARENT = "mlflow.parentRunId"
 # Errors that sending again cannot repair: the value itself is refused.
 REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
 QUICK_AND_QUIET = {
@@ -105,6 +106,22 @@ class MlflowStore:
             run_name=start["run_name"],
         )
         return str(run.info.run_id)
+
+    def children(self, run_id: str) -> dict[str, dict[str, str]]:
+        """The tags of every run below ``run_id``, by run id."""
+        experiment_id = self._call(self.client.get_run, run_id).info.experiment_id
+        found = self._call(
+            self.client.search_runs, [experiment_id], f"tags.`{PARENT}` = '{run_id}'", max_results=50_000
+        )
+        return {run.info.run_id: dict(run.data.tags) for run in found}
+
+    def disown(self, run_id: str, tags: dict[str, str]) -> None:
+        """Take a run from its parent; it keeps all else, gets ``tags``, and if it still runs it is killed."""
+        for name, value in tags.items():
+            self._call(self.client.set_tag, run_id, name, value)
+        if self._call(self.client.get_run, run_id).info.status == "RUNNING":
+            self._call(self.client.set_terminated, run_id, "KILLED")
+        self._call(self.client.delete_tag, run_id, PARENT)
 
     def send(self, run_id: str, events: list[dict[str, Any]], run_dir: Path) -> None:
         """Send one batch of events. A value that MLflow refuses is named and left out."""

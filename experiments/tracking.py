@@ -7,6 +7,8 @@ says what a run holds and what happens when a tracking server is away.
 from __future__ import annotations
 
 import atexit
+import json
+import os
 import sys
 import uuid
 from argparse import Namespace
@@ -22,6 +24,9 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from experiments.mlflow_store import default_tracking_uri
 from experiments.outbox import RUNS_DIR, Journal, Sender
+
+RUN_CONTEXT = "MLFLOW_RUN_CONTEXT"
+"""MLflow's own variable by which whoever starts a run gives it tags, as JSON. A sweep uses it."""
 
 
 def new_run_name(scale: str, seed: int) -> str:
@@ -145,6 +150,8 @@ class RunTracker(Logger):
             self._journal.start(self._experiment_name, self._run_name)
             self._sender = Sender(self._journal, self._uri)
             self._sender.start()
+            if context := os.environ.get(RUN_CONTEXT):
+                self._journal.append("tags", values=json.loads(context))
             atexit.register(self._close, "FAILED")  # whatever ends the process before `finalize` does
 
     def _close(self, status: str) -> None:

@@ -39,6 +39,8 @@ class TimbreTransferModule(L.LightningModule):
         self.instruments = list(instruments)
         self.test_table: TestTable | None = None
         """Per-example values of the last test, set when it ends."""
+        self.validates_thoroughly = False
+        """Whether validation measures what chooses between trainings, and not only what is cheap."""
 
     # ------------------------------------------------------------------ what an architecture implements
 
@@ -68,7 +70,12 @@ class TimbreTransferModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start an empty validation."""
-        self._validation = EvaluationSuite.for_validation(self.sample_rate, self.instruments)
+        if self.validates_thoroughly:
+            self._validation = EvaluationSuite.for_selection(
+                self.sample_rate, self.instruments, self._corpus_root()
+            )
+        else:
+            self._validation = EvaluationSuite.for_validation(self.sample_rate, self.instruments)
 
     def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Transfer a validation batch and measure it with the cheap metrics; gives callbacks the transfer."""

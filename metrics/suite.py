@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import TransferBatch
+from datamodules.pitch import Pitch
 from datamodules.workers import available_cores, run_jobs
 from metrics import content, level, signal, timbre
 from metrics.analyses import audio_address
 from metrics.example import Example
-from metrics.measure import Measured, Setting, measure
+from metrics.measure import MELODY_METRICS, SIGNAL_METRICS, Measured, Setting, measure
 from metrics.table import Interval, TestRow, TestTable
 
 __all__ = ["EvaluationSuite", "Interval", "TestRow", "TestTable"]
@@ -29,6 +30,14 @@ VALIDATION_METRICS: tuple[Callable[[Tensor, Tensor, int], Tensor], ...] = (
     level.loudness_l1_db,
 )
 """Need the paired target; content.chroma_cosine and timbre.mfcc_distance are measured in any case."""
+CHEAP = ("chroma_cosine", "mfcc_distance", *(function.__name__ for function in VALIDATION_METRICS))
+"""Names of what every validation measures."""
+SELECTION = (
+    *CHEAP,
+    *("joint_score", "content_score", "timbre_score", "pitch_jaccard_distance", "onset_f1"),
+    *("triplet_timbre_distance", "instrument_accuracy"),
+)
+"""Names of what chooses between trainings."""
 EXAMPLES_PER_WORKER = 4
 """A worker takes about as long to start as two examples take."""
 MAX_WAITING = 256
@@ -38,7 +47,7 @@ MAX_WAITING = 256
 class EvaluationSuite:
     """Measures a system example by example: `update` for every batch, then `compute` once.
 
-    Make it with `for_validation` or `for_test`.
+    Make it with `for_validation`, `for_selection` or `for_test`.
     """
 
     def __init__(self, sample_rate: int, instruments: Sequence[str]) -> None:
@@ -57,6 +66,16 @@ class EvaluationSuite:
         return _Validation(sample_rate, instruments)
 
     @staticmethod
+    def for_selection(
+        sample_rate: int, instruments: Sequence[str], corpus_root: Path | None = None
+    ) -> EvaluationSuite:
+        """What chooses between trainings: the joint score, what it is made of, and the cheap metrics.
+
+        The arguments are those of `for_test`. It leaves out what takes long.
+        """
+        return _Test(sample_rate, instruments, corpus_root, VALIDATION_METRICS, ())
+
+    @staticmethod
     def for_test(
         sample_rate: int, instruments: Sequence[str], corpus_root: Path | None = None
     ) -> EvaluationSuite:
@@ -69,7 +88,7 @@ class EvaluationSuite:
                 it has none yet, and analyses of targets are kept there. Without it there is no
                 ``triplet_timbre_distance``, ``instrument_accuracy``, ``kad_triplet`` and ``joint_score``.
         """
-        return _Test(sample_rate, instruments, corpus_root)
+        return _Test(sample_rate, instruments, corpus_root, SIGNAL_METRICS, MELODY_METRICS)
 
     def update(self, preds: Tensor, batch: TransferBatch) -> None:
         """Measure, or put aside, ``preds`` ``(B, T)``: the transfer of ``batch``."""
@@ -112,9 +131,17 @@ class _Validation(EvaluationSuite):
 
 
 class _Test(EvaluationSuite):
-    def __init__(self, sample_rate: int, instruments: Sequence[str], corpus_root: Path | None) -> None:
+    def __init__(
+        self,
+        sample_rate: int,
+        instruments: Sequence[str],
+        corpus_root: Path | None,
+        signal_metrics: tuple[Callable[[Tensor, Tensor, int], Tensor], ...],
+        melody_metrics: tuple[Callable[[Pitch, Pitch], Tensor], ...],
+    ) -> None:
         super().__init__(sample_rate, instruments)
-        self._setting = Setting(sample_rate, _space_path(corpus_root), _analyses_folder(corpus_root))
+        folders = _space_path(corpus_root), _analyses_folder(corpus_root)
+        self._setting = Setting(sample_rate, *folders, signal_metrics, melody_metrics)
         self._waiting: list[Example] = []
 
     def update(self, preds: Tensor, batch: TransferBatch) -> None:

@@ -1,0 +1,67 @@
+"""The outcome of a sweep as config files that `python -m experiments.run fit --config FILE` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+
+from datamodules.atomic_files import write_beside
+from experiments import catalog
+from sweeps.spaces import Space
+
+
+def write_best(
+    study: optuna.Study, folder: Path, experiment: str, space: Space, metrics: Sequence[str]
+) -> list[Path]:
+    """Write a config for the best trial, or with several objectives for each trial of the Pareto front.
+
+    Args:
+        study: with at least one complete trial, or nothing is written.
+        folder: where the files go.
+        experiment: what they are a difference over.
+        space: what was searched.
+        metrics: names of the objectives.
+
+    Returns:
+        the files.
+    """
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        return []
+    paths = []
+    for trial in study.best_trials:
+        suffix = "best" if len(metrics) == 1 else f"pareto_{trial.number:04}"
+        path = folder / f"{study.study_name}_{suffix}.yaml"
+        with write_beside(path) as file:
+            file.write(as_config(trial, study.study_name, experiment, space, metrics).encode())
+        paths.append(path)
+        if len(metrics) == 1:
+            break  # trials that are as good
+    return paths
+
+
+def as_config(trial: FrozenTrial, sweep: str, experiment: str, space: Space, metrics: Sequence[str]) -> str:
+    """The trial's values as a difference over the experiment."""
+    scores = ", ".join(f"{name} {value:.4g}" for name, value in zip(metrics, trial.values, strict=True))
+    known = {found.name for found in catalog.experiments()}
+    over = experiment if experiment in known else catalog.find(experiment).resolve()
+    title = f"# {Path(over).stem}, tuned: trial {trial.number} of the sweep {sweep}, {scores} in validation"
+    return f"{title}\n{catalog.OVER} {over}\n" + yaml.safe_dump(
+        nested(space.values(trial.params)), sort_keys=False
+    )
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``."""
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        *parents, leaf = key.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = value
+    return tree

@@ -1,0 +1,137 @@
+"""Is a search space right for its experiment? Asked of the resolved config before the first trial.
+
+`check` needs Lightning; a worker calls it in a process that has it (`sweeps.processes.ask`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+import yaml
+
+from experiments.errors import UserError, nearest, users_error
+from metrics.catalogue import DESCRIPTIONS
+from sweeps.spaces import Space, as_options
+
+REAL_TIME_FACTOR = "val/real_time_factor"
+Direction = Literal["minimize", "maximize"]
+
+
+class Facts(NamedTuple):
+    """What a sweep needs to know of the experiment."""
+
+    name: str
+    """In MLflow."""
+    monitor: str
+    """The validation metric that chooses the best checkpoint, and that pruning watches."""
+    monitor_direction: Direction
+    own_values: dict[str, Any]
+    """What the experiment's config says for each key of the space."""
+    batches_per_epoch: int | None
+    directions: dict[str, Direction]
+    """``minimize`` or ``maximize`` for each objective."""
+    is_cheap: bool
+    """Whether every validation measures all objectives."""
+
+
+def check(experiment: str, scale: str, options: list[str], space: Space, objectives: list[str]) -> Facts:
+    """Compare a space with the experiment's resolved config.
+
+    Args:
+        experiment: name or path.
+        scale: at which the sweep runs.
+        options: further ones of `fit`, which hold for every trial.
+        space: what is searched.
+        objectives: the metrics that decide.
+
+    Raises:
+        UserError: a key does not exist or has no effect, a value is refused, a metric is unknown, or the
+            experiment cannot be trained; names it.
+    """
+    from experiments.cli import SuiteCLI
+    from metrics.suite import CHEAP
+
+    fit = ["--config", experiment, "--scale", scale, *options]
+    cli = SuiteCLI(fit, run=False)
+    if cli.model.is_anchor:
+        raise UserError(f"'{experiment}' is an anchor and has nothing to tune.")
+    config: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
+    own = {key: _own_value(space, key, config, experiment, scale) for key in space.distributions}
+    _require_effect(space, config)
+    _require_corners(space, fit)
+    monitor = config["checkpoint"]["monitor"]
+    monitor_direction: Direction = "maximize" if config["checkpoint"]["mode"] == "max" else "minimize"
+    return Facts(
+        name=config["experiment"],
+        monitor=monitor,
+        monitor_direction=monitor_direction,
+        own_values=own,
+        batches_per_epoch=config["data"]["init_args"].get("batches_per_epoch"),
+        directions={name: _direction(name, {monitor: monitor_direction}) for name in objectives},
+        is_cheap={*objectives} <= {monitor, *(f"val/{name}" for name in CHEAP)},
+    )
+
+
+def _own_value(space: Space, key: str, config: Mapping[str, Any], experiment: str, scale: str) -> Any:
+    keys = dict(_flat(config))
+    if key in keys:
+        return keys[key]
+    raise UserError(
+        f"{space.path} searches '{key}', but the config of {experiment} at scale {scale} has no such value."
+        f"{nearest(key, keys)} `python -m experiments.run fit --config {experiment} --print_config` shows "
+        "all."
+    )
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _require_effect(space: Space, config: Mapping[str, Any]) -> None:
+    """A curriculum writes its attribute at every batch, whatever the config says."""
+    callbacks = config["trainer"].get("callbacks") or []
+    scheduled = {callback.get("init_args", {}).get("attribute") for callback in callbacks}
+    for key in space.distributions:
+        attribute = key.removeprefix("model.init_args.").replace(".init_args.", ".")
+        if attribute in scheduled:
+            raise UserError(
+                f"{space.path} searches '{key}', but a curriculum in trainer.callbacks schedules "
+                f"{attribute}, so that the value would have no effect: leave one of them out."
+            )
+
+
+def _require_corners(space: Space, fit: list[str]) -> None:
+    """Build the experiment at the first corner of every distribution, at the second, and so on."""
+    from experiments.cli import SuiteCLI
+
+    corners = {key: distribution.corners() for key, distribution in space.distributions.items()}
+    for number in range(max(map(len, corners.values()))):
+        values = {key: found[min(number, len(found) - 1)] for key, found in corners.items()}
+        try:
+            SuiteCLI([*fit, *as_options(values)], run=False)
+        except ValueError as error:
+            if (cause := users_error(error)) is None:
+                raise
+            shown = ", ".join(f"{key.rpartition('init_args.')[2]} {value}" for key, value in values.items())
+            raise UserError(f"{space.path} allows what the experiment refuses ({shown}): {cause}") from error
+
+
+def _direction(objective: str, known: Mapping[str, Direction]) -> Direction:
+    from metrics.suite import SELECTION
+
+    names = {f"val/{name}": DESCRIPTIONS[name] for name in SELECTION}
+    if objective in known:
+        return known[objective]
+    if objective == REAL_TIME_FACTOR:
+        return "minimize"
+    if objective in names:
+        return "maximize" if names[objective].higher_is_better else "minimize"
+    choices = [*names, *(name for name in known if name not in names), REAL_TIME_FACTOR]
+    raise UserError(
+        f"There is no objective '{objective}'; there are {', '.join(choices)}.{nearest(objective, choices)}"
+    )

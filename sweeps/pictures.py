@@ -1,0 +1,80 @@
+"""What a study looks like: history, importances, slices, and with several objectives the Pareto front."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from datamodules.atomic_files import write_beside
+
+log = logging.getLogger(__name__)
+
+
+def draw(study: optuna.Study, metrics: Sequence[str], folder: Path) -> list[Path]:
+    """Draw every picture that the study has enough trials for.
+
+    Args:
+        study: of any size.
+        metrics: names of its objectives.
+        folder: where the PNG files go.
+
+    Returns:
+        the files.
+    """
+    import matplotlib
+    from matplotlib import pyplot
+
+    matplotlib.use("Agg")
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        return []
+    paths = []
+    for name, plot, options in _pictures(with_short_names(study), metrics):
+        try:
+            plot(**options)
+        except (ValueError, RuntimeError) as error:  # such as importances of trials that are all alike
+            log.warning("There is no picture '%s' of the study: %s", name, error)
+            continue
+        path = folder / f"{name}.png"
+        with write_beside(path) as file:
+            pyplot.gcf().savefig(file, format="png", dpi=90, bbox_inches="tight")
+        pyplot.close("all")
+        paths.append(path)
+    return paths
+
+
+def _pictures(study: optuna.Study, metrics: Sequence[str]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    from optuna.visualization import matplotlib as plots
+
+    for index, metric in enumerate(metrics):
+        suffix = "" if len(metrics) == 1 else f"_{metric.rpartition('/')[2]}"
+        options: dict[str, Any] = {"study": study, "target_name": metric}
+        if suffix:
+            options["target"] = lambda trial, index=index: trial.values[index]
+        yield f"history{suffix}", plots.plot_optimization_history, options
+        yield f"importances{suffix}", plots.plot_param_importances, options
+        yield f"slice{suffix}", plots.plot_slice, options
+    if len(metrics) in (2, 3):
+        yield "pareto", plots.plot_pareto_front, {"study": study, "target_names": list(metrics)}
+
+
+def with_short_names(study: optuna.Study) -> optuna.Study:
+    """A copy in memory whose parameters are named by what tells config keys apart."""
+    copy = optuna.create_study(directions=study.directions, study_name=study.study_name)
+    for trial in study.get_trials(deepcopy=True):
+        if trial.state.is_finished():
+            trial.params = {short(key): value for key, value in trial.params.items()}
+            trial.distributions = {short(key): value for key, value in trial.distributions.items()}
+            copy.add_trial(trial)
+    return copy
+
+
+def short(key: str) -> str:
+    """``optimizer.lr`` of ``model.init_args.optimizer.init_args.lr``."""
+    return key.replace("init_args.", "").removeprefix("model.")

@@ -1,0 +1,103 @@
+"""What MLflow has of a sweep: a run for the sweep, and below it one run for each finished trial, no more.
+
+The runs of trials log themselves. Here they are counted: a trial that failed, or whose worker was killed, is
+tried again or replaced, so its run is ended and taken from the sweep's. It stays in MLflow, with its tags.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+
+from experiments.errors import UserError
+from experiments.mlflow_store import MlflowStore, Unreachable
+from experiments.outbox import Journal, deliver
+
+log = logging.getLogger(__name__)
+
+
+class SweepRecord:
+    """The run of a sweep.
+
+    Args:
+        folder: of the sweep on this machine. What a tracking server did not get waits there, as for any run.
+        uri: MLflow tracking URI, the same for all workers.
+    """
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        self._journal = Journal(folder)
+        self._store = MlflowStore(uri)
+
+    def begin(self, study: optuna.Study, experiment: str, tags: dict[str, str], space: str) -> str:
+        """Create the run, or find that of another worker; gives its id.
+
+        Raises:
+            UserError: the tracking server does not answer. Trials would not know whose children they are.
+        """
+        if not self._journal.path.is_file():
+            name, journal = f"sweep {study.study_name}", study.user_attrs["id"]
+            self._journal.append("start", experiment=experiment, run_name=name, journal=journal)
+            self._journal.append("tags", values={"sweep": study.study_name, "experiment": experiment, **tags})
+            (self._journal.run_dir / "space.yaml").write_text(space, encoding="utf-8")
+            self._log_files([self._journal.run_dir / "space.yaml"])
+        self._journal.append("status", status="RUNNING")
+        try:
+            deliver(self._journal, self._store)
+        except Unreachable as error:
+            raise UserError(
+                f"The tracking server {self._store.uri} does not answer ({error}); a sweep needs it to "
+                "begin: start it, or set MLFLOW_TRACKING_URI to another."
+            ) from error
+        run_id = self._journal.delivered(self._store.uri)[0]
+        assert run_id is not None
+        return run_id
+
+    def end_trial(self, run_dir: Path, state: str) -> None:
+        """Note in a trial's run how the trial ended."""
+        journal = Journal(run_dir)
+        journal.append("tags", values={"trial_state": state})
+        journal.append("status", status="FINISHED")
+        self._deliver(journal)
+
+    def settle(self, study: optuna.Study) -> None:
+        """Take the runs of failed trials from the sweep's, so that its children are its finished trials."""
+        failed = {str(trial.number) for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,))}
+        run_id, _ = self._journal.delivered(self._store.uri)
+        if not failed or run_id is None:
+            return
+        try:
+            for child, tags in self._store.children(run_id).items():
+                if tags.get("trial") in failed:
+                    self._store.disown(child, {"trial_state": "FAIL"})
+        except Unreachable as error:
+            log.warning("The runs of failed trials are still among those of the sweep: %s", error)
+
+    def end(self, status: str, files: Iterable[Path] = (), values: dict[str, float] | None = None) -> None:
+        """End the run with its files and figures."""
+        if values:
+            self._journal.append("metrics", values=values, step=0)
+        self._log_files(files)
+        self._journal.append("status", status=status)
+        self._deliver(self._journal)
+
+    def _log_files(self, files: Iterable[Path]) -> None:
+        for path in files:
+            relative = path.relative_to(self._journal.run_dir)
+            folder = relative.parent.as_posix()
+            self._journal.append("artifact", path=relative.as_posix(), folder="" if folder == "." else folder)
+
+    def _deliver(self, journal: Journal) -> None:
+        try:
+            deliver(journal, self._store)
+        except Unreachable as error:
+            log.warning(
+                "The tracking server %s does not have everything (%s): "
+                "`python -m experiments.outbox send %s` sends it.",
+                self._store.uri,
+                error,
+                journal.run_dir,
+            )

@@ -1,0 +1,213 @@
+"""Search spaces: YAML files in ``spaces/`` that give config keys their distributions.
+
+::
+
+    objectives: [val/joint_score]
+    space:
+      model.init_args.network.init_args.hidden_size: {type: categorical, choices: [128, 256]}
+      model.init_args.optimizer.init_args.lr:
+        {type: float, low: 1.0e-4, high: 1.0e-2, log: true, range_test: network}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+from experiments import catalog
+from experiments.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import optuna
+
+SPACES = Path(__file__).parent / "spaces"
+FIELDS = {
+    "float": {"low", "high", "log", "step", "range_test"},
+    "int": {"low", "high", "log", "step"},
+    "categorical": {"choices"},
+}
+"""What a distribution of each type may say."""
+Value = Any
+"""Of a config key: whatever YAML can say."""
+
+
+class Distribution(NamedTuple):
+    """Where a key's values come from."""
+
+    kind: str
+    """``float``, ``int`` or ``categorical``."""
+    low: float | int = 0
+    high: float | int = 0
+    log: bool = False
+    """Whether factors count, not differences."""
+    step: float | int | None = None
+    choices: tuple[Value, ...] = ()
+    range_test: str | None = None
+    """What the optimizer with this rate trains, as `lr_find` names it; its suggestion is tried early."""
+
+    def corners(self) -> list[Value]:
+        """The values at which a config is most likely to be refused: both ends, or every choice."""
+        return list(self.choices) or [self.low, self.high]
+
+    def holds(self, value: Value) -> bool:
+        """Whether ``value`` can be drawn, apart from the grid of ``step``."""
+        if self.kind == "categorical":
+            return value in self.choices
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def clipped(self, value: float) -> float:
+        """The nearest value that can be drawn."""
+        return min(max(value, self.low), self.high)
+
+    def suggest(self, trial: optuna.Trial, key: str) -> Value:
+        """The trial's value for ``key``."""
+        if self.kind == "float":
+            return trial.suggest_float(key, self.low, self.high, log=self.log, step=self.step)
+        if self.kind == "int":
+            low, high, step = int(self.low), int(self.high), int(self.step or 1)
+            return trial.suggest_int(key, low, high, log=self.log, step=step)
+        texts = [as_text(choice) for choice in self.choices]  # Optuna stores no lists
+        return self.choices[texts.index(trial.suggest_categorical(key, texts))]
+
+    def stored(self, value: Value) -> Value:
+        """``value`` as Optuna stores it."""
+        return as_text(value) if self.kind == "categorical" else value
+
+
+class Space(NamedTuple):
+    """What a sweep searches, and what for."""
+
+    path: str
+    text: str
+    """All of the file."""
+    objectives: tuple[str, ...]
+    """Names of validation metrics."""
+    distributions: Mapping[str, Distribution]
+    """By config key."""
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Value]:
+        """The trial's value of every key."""
+        return {key: distribution.suggest(trial, key) for key, distribution in self.distributions.items()}
+
+    def values(self, params: Mapping[str, Any]) -> dict[str, Value]:
+        """The values of a finished trial, given what Optuna stored."""
+        found = {}
+        for key, stored in params.items():
+            choices = self.distributions[key].choices
+            found[key] = next((choice for choice in choices if as_text(choice) == stored), stored)
+        return found
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data that is equal where the spaces are."""
+        return {key: list(distribution) for key, distribution in self.distributions.items()}
+
+
+def as_text(value: Value) -> str:
+    """A value as a command line says it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def as_options(values: Mapping[str, Value]) -> list[str]:
+    """Config values as options of a command line."""
+    return [part for key, value in values.items() for part in (f"--{key}", as_text(value))]
+
+
+def find_space(experiment: str) -> Path:
+    """The shipped space of an experiment, or of one that it is a difference over.
+
+    Raises:
+        UserError: there is none.
+    """
+    parts = [part.stem for part in catalog.with_bases(catalog.find(experiment))]
+    for name in reversed(parts):
+        if (path := SPACES / f"{name}.yaml").is_file():
+            return path
+    raise UserError(
+        f"There is no search space for {experiment} in {SPACES}; there are those of "
+        f"{', '.join(sorted(path.stem for path in SPACES.glob('*.yaml')))}. Give your own with --space FILE."
+    )
+
+
+def read_space(path: Path) -> Space:
+    """Read a space and check all that can be checked without the experiment.
+
+    Raises:
+        UserError: the file or a distribution in it is wrong.
+    """
+    content = _read_yaml(path)
+    if unknown := sorted(set(content) - {"objectives", "space"}):
+        hint = nearest(unknown[0], ["objectives", "space"])
+        raise UserError(f"{path} has the entry '{unknown[0]}'; it may have objectives and space.{hint}")
+    space = content.get("space")
+    if not isinstance(space, dict) or not space:
+        raise UserError(f"{path} needs an entry 'space' that gives config keys their distributions.")
+    objectives = content.get("objectives") or []
+    if not isinstance(objectives, list) or not all(isinstance(name, str) for name in objectives):
+        raise UserError(f"{path} has the objectives {objectives!r}; they must be a list of metrics.")
+    distributions = {key: _distribution(path, key, space[key]) for key in space}
+    return Space(str(path), path.read_text(encoding="utf-8"), tuple(objectives), distributions)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"The search space {path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"The search space {path} is no YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"The search space {path} must have the entries objectives and space.")
+    return content
+
+
+def _distribution(path: Path, key: str, given: Any) -> Distribution:
+    where = f"{path}, {key}"
+    kind = given.get("type") if isinstance(given, dict) else None
+    if kind not in FIELDS:
+        raise UserError(f"{where}: the type must be {', '.join(FIELDS)}, found {kind!r}.{_near_type(kind)}")
+    fields = {name: value for name, value in given.items() if name != "type"}
+    if unknown := sorted(set(fields) - FIELDS[kind]):
+        raise UserError(
+            f"{where}: a distribution of type {kind} has no '{unknown[0]}'; it may have "
+            f"{', '.join(sorted(FIELDS[kind]))}.{nearest(unknown[0], FIELDS[kind])}"
+        )
+    return _choices(where, fields) if kind == "categorical" else _interval(where, kind, fields)
+
+
+def _near_type(kind: Any) -> str:
+    return nearest(kind, FIELDS) if isinstance(kind, str) else ""
+
+
+def _choices(where: str, fields: dict[str, Any]) -> Distribution:
+    choices = fields.get("choices")
+    if not isinstance(choices, list) or len(choices) < 2:
+        raise UserError(f"{where}: choices must be a list of two or more values, found {choices!r}.")
+    return Distribution("categorical", choices=tuple(choices))
+
+
+def _interval(where: str, kind: str, fields: dict[str, Any]) -> Distribution:
+    number: Any = int if kind == "int" else (int, float)
+    low, high, step = (fields.get(name) for name in ("low", "high", "step"))  # type: Any, Any, Any
+    for name, value in {"low": low, "high": high, **({"step": step} if "step" in fields else {})}.items():
+        if isinstance(value, bool) or not isinstance(value, number):
+            raise UserError(f"{where}: {name} must be {kind}, found {value!r}.{_yaml_float(value)}")
+    if not low < high or (fields.get("log") and low <= 0) or (step is not None and step <= 0):
+        raise UserError(
+            f"{where}: it must be low < high, with log also 0 < low, and a step above 0; found low {low}, "
+            f"high {high}, step {step}."
+        )
+    if fields.get("log") and step is not None:
+        raise UserError(f"{where}: a distribution has a step or is log, not both.")
+    return Distribution(kind, **fields)
+
+
+def _yaml_float(value: Any) -> str:
+    """YAML takes 1e-4 for a word."""
+    try:
+        return f" YAML takes {value} for a word: write {float(value):.1e}." if isinstance(value, str) else ""
+    except ValueError:
+        return ""

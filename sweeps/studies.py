@@ -1,0 +1,206 @@
+"""The study that all workers of a sweep share: where it is stored, how it begins, and when it is complete."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+import warnings
+from typing import Any, Literal, NamedTuple
+
+import optuna
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from experiments.errors import UserError
+
+DEFAULT_STORAGE = "sqlite:///sweeps.db"
+HEARTBEAT_S, GRACE_S = 5, 30
+"""A trial whose worker has not been heard of for the grace period is tried again by another worker."""
+MAX_RETRIES = 3
+"""A trial whose worker died so often may be what kills them; another one takes its place."""
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+ACTIVE = (TrialState.RUNNING, TrialState.WAITING)
+IDENTITY = "sweep"
+"""The attribute of a study that says what it searches: workers that join must agree."""
+PARENT_RUN = "mlflow_run"
+"""The attribute with the id of the sweep's run."""
+SECONDS_TO_BEGIN = 60.0
+"""How long workers that join wait for what the first one has to do; then it is taken for dead."""
+
+
+class Identity(NamedTuple):
+    """What makes trials comparable, and so must be the same for all workers of a study."""
+
+    experiment: str
+    scale: str
+    budget: str
+    objectives: list[tuple[str, Literal["minimize", "maximize"]]]
+    """Metric, and ``minimize`` or ``maximize``, in the order of a trial's values."""
+    space: dict[str, Any]
+    options: list[str]
+    """Further ones of `fit`."""
+
+    def as_text(self) -> str:
+        """JSON, equal where the identities are."""
+        return json.dumps(self._asdict(), sort_keys=True)
+
+
+def open_storage(url: str) -> RDBStorage:
+    """Open the database of studies, which is created where it is a file that does not exist.
+
+    Raises:
+        UserError: it is no database, cannot be reached, or its driver is not installed.
+    """
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the worker says itself what becomes of its trials
+    attempts = 3  # workers that open an empty database at the same time get in each other's way
+    for attempt in range(attempts):
+        try:
+            return RDBStorage(
+                with_driver(url),
+                engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None,
+                heartbeat_interval=HEARTBEAT_S,
+                grace_period=GRACE_S,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES),
+            )
+        except ImportError as error:
+            raise UserError(
+                f"The storage {hidden(url)} needs a driver that is not installed ({error.name or error}): "
+                "pip install -e '.[postgres]'."
+            ) from error
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            if attempt == attempts - 1:
+                raise UserError(f"The storage {hidden(url)} cannot be opened: {_reason(error)}.") from error
+            time.sleep(1 + attempt)
+    raise AssertionError
+
+
+def with_driver(url: str) -> str:
+    """The address for SQLAlchemy, whose own choice for PostgreSQL is an older driver."""
+    try:
+        parts = make_url(url)
+    except ArgumentError as error:
+        raise UserError(
+            f"The storage '{url}' is no database address; it is like {DEFAULT_STORAGE} or "
+            "postgresql://USER:PASSWORD@HOST/DATABASE."
+        ) from error
+    if parts.drivername in ("postgresql", "postgres"):
+        parts = parts.set(drivername="postgresql+psycopg")
+    return parts.render_as_string(hide_password=False)
+
+
+def hidden(url: str) -> str:
+    """The address without its password."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def _reason(error: BaseException) -> str:
+    """What the driver says, in one line, without SQLAlchemy's advice."""
+    cause = error.__cause__ or error
+    return " ".join(str(getattr(cause, "orig", None) or cause).split())[:200].rstrip(".")
+
+
+def require_new(storage: RDBStorage, name: str) -> None:
+    """Refuse to begin a study that exists."""
+    if name in optuna.get_all_study_names(storage):
+        raise UserError(
+            f"The study '{name}' exists already: add --resume to go on with it or to join its workers, or "
+            "--study NAME to begin another."
+        )
+
+
+def begin(
+    storage: RDBStorage, name: str, identity: Identity, resume: bool, prune: bool
+) -> tuple[optuna.Study, bool]:
+    """Create a study, or with ``resume`` join it; also whether it is new.
+
+    Raises:
+        UserError: it exists and was not to be resumed, or searches something else.
+    """
+    try:
+        directions = [direction for _, direction in identity.objectives]
+        study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+        study.set_user_attr("id", uuid.uuid4().hex)
+        study.set_user_attr(IDENTITY, identity.as_text())
+        is_new = True
+    except optuna.exceptions.DuplicatedStudyError:
+        if not resume:
+            require_new(storage, name)
+        study, is_new = optuna.load_study(storage=storage, study_name=name), False
+        _require_same(study, identity)
+    equip(study, len(identity.objectives), prune)
+    return study, is_new
+
+
+def equip(study: optuna.Study, n_objectives: int, prune: bool) -> None:
+    """Give the study its sampler and pruner, which are each worker's own."""
+    study.sampler = optuna.samplers.TPESampler(n_startup_trials=5)
+    # A trial ends early when its best value so far is worse than the median of three others at that point.
+    pruning = prune and n_objectives == 1
+    study.pruner = (
+        optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=2, n_min_trials=3)
+        if pruning
+        else optuna.pruners.NopPruner()
+    )
+
+
+def _require_same(study: optuna.Study, identity: Identity) -> None:
+    theirs = json.loads(_begun(study))
+    ours = json.loads(identity.as_text())
+    for item in Identity._fields:
+        if theirs[item] != ours[item]:
+            raise UserError(
+                f"The study '{study.study_name}' was begun with the {item} "
+                f"{_differing(theirs[item], ours[item])}: trials would not be comparable; use the same, or "
+                "--study NAME to begin another."
+            )
+
+
+def _differing(theirs: Any, ours: Any) -> str:
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        key = next(key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key))
+        return f"{key} {theirs.get(key)}, this worker has {ours.get(key)}"
+    return f"{theirs}, this worker has {ours}"
+
+
+def _begun(study: optuna.Study) -> str:
+    """What the study searches, as soon as its first worker has said so."""
+    identity = await_attribute(study, IDENTITY, SECONDS_TO_BEGIN)
+    if identity is None:
+        raise UserError(
+            f"The study '{study.study_name}' has no record of what it searches, so it is not one of "
+            "`sweeps.run` or its first worker died at once: use --study NAME to begin another."
+        )
+    return identity
+
+
+def await_attribute(study: optuna.Study, name: str, seconds: float) -> Any:
+    """An attribute of the study, as soon as another worker has set it; ``None`` if that takes too long."""
+    end = time.monotonic() + seconds
+    while name not in study.user_attrs and time.monotonic() < end:
+        time.sleep(0.5)
+    return study.user_attrs.get(name)
+
+
+def n_finished(study: optuna.Study) -> int:
+    """Trials that count: complete or pruned."""
+    return len(study.get_trials(deepcopy=False, states=FINISHED))
+
+
+def n_running(study: optuna.Study) -> int:
+    """Trials that some worker has."""
+    return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+
+def is_surplus(study: optuna.Study, number: int, n_trials: int) -> bool:
+    """Whether a trial that was just begun is one too many, because several workers began one at once.
+
+    Every finished trial counts, and of those that run or wait the ones with lower numbers. Of any
+    ``n_trials + 1`` that were begun, the one with the highest number sees all the others, which were created
+    before it, and gives way. A trial that is tried again gets a new number.
+    """
+    before = [t for t in study.get_trials(deepcopy=False, states=ACTIVE) if t.number < number]
+    return n_finished(study) + len(before) >= n_trials
