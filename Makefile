@@ -2,6 +2,7 @@
 #
 #   make demo    environment, corpus, a trained and tested DDSP, anchors, leaderboard, audio to listen to
 #   make test    the tests
+#   make leaderboard   train and test everything, or what is left of it (SEEDS=3, JOBS=2, SCALE=demo)
 #   make check   lint, format and types
 #   make mini    one miniature run (fit and test) of every experiment config
 #   make lock    resolve the pins of requirements.lock anew from pyproject.toml
@@ -16,7 +17,7 @@ ENVIRONMENT := $(VENV)/.installed-from-lock
 # Libraries that start threads of their own get one each: two on a shared core are slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: env demo test check mini lock clean
+.PHONY: env demo leaderboard test check mini lock clean
 .DEFAULT_GOAL := env
 
 env: $(ENVIRONMENT)
@@ -62,6 +63,14 @@ demo: env
 	@echo "Look:        demo/violin.png (spectrograms) and demo/leaderboard.html (every system, with players)"
 	@echo "Dashboard:   $(VENV)/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
 	@echo "Your turn:   $(PYTHON) -m experiments.transfer --checkpoint ddsp --input YOURS.wav --output violin.wav"
+
+# Given again it does what is left. MLFLOW_TRACKING_URI and RUNS_DIR say where runs are.
+SEEDS ?= 1
+JOBS ?= 2
+SCALE ?= demo
+RUNS_DIR ?= runs
+leaderboard: env
+	$(PYTHON) -m experiments.campaign --scale $(SCALE) --seeds $(SEEDS) --jobs $(JOBS) --runs_dir $(RUNS_DIR)
 
 lock: env
 	$(UV) pip compile pyproject.toml --extra dev --python-version 3.11 --no-annotate --no-header \

@@ -15,7 +15,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from experiments.tracking import tracker_of
 
-CONFIG, PACKAGES = "config.yaml", "packages.txt"
+CONFIG, TEST_CONFIG, PACKAGES = "config.yaml", "test_config.yaml", "packages.txt"
 
 
 class RunRecord(SaveConfigCallback):
@@ -28,9 +28,10 @@ class RunRecord(SaveConfigCallback):
             return
         self._write(tracker.run_dir / PACKAGES, installed_packages())
         tracker.log_artifact(tracker.run_dir / PACKAGES)
-        if stage == "fit" or not (tracker.run_dir / CONFIG).is_file():
-            self._write(tracker.run_dir / CONFIG, self.parser.dump(self.config, skip_none=False))
-            tracker.log_artifact(tracker.run_dir / CONFIG)
+        name = CONFIG if stage == "fit" or not (tracker.run_dir / CONFIG).is_file() else TEST_CONFIG
+        if name == CONFIG or stage == "test":
+            self._write(tracker.run_dir / name, self.parser.dump(self.config, skip_none=False))
+            tracker.log_artifact(tracker.run_dir / name)
         tracker.set_tags(self._identity(trainer, pl_module))
         tracker.set_tags(code_version() | environment())
 

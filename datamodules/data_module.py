@@ -42,7 +42,7 @@ class TransferDataModule(L.LightningDataModule):
         target_instruments: instruments to transfer to; all by default.
         tracks: which music to train and test on.
         segment_s: length of a training segment in seconds; shorter pieces are continued with silence.
-        reference_s: length of the references in seconds.
+        reference_s: length of the references in seconds, in training and validation.
         batch_size: examples a batch and device. Validation and test use it too.
         batches_per_epoch: training batches between two validations' opportunities; examples never run out.
         num_workers: processes that load batches; 0 loads in the training process, which is often quickest.
@@ -52,6 +52,8 @@ class TransferDataModule(L.LightningDataModule):
         val_clips: number of validation examples, spread over the pairs of instruments.
         val_clip_s: their length in seconds.
         test_clip_s: length of the test clips in seconds; null for whole pieces, one at a time.
+        test_reference_s: length of the references in the test in seconds, whatever training had: every system
+            is shown the same.
         test_pieces: pieces for each track and pair of instruments in the test; null for all.
         test_bank: where targets and references of the test come from; a rendered corpus has a second bank,
             ``elsewhere``, that training never hears.
@@ -76,6 +78,7 @@ class TransferDataModule(L.LightningDataModule):
         val_clips: int = 32,
         val_clip_s: float = 4.0,
         test_clip_s: float | None = 8.0,
+        test_reference_s: float = 4.0,
         test_pieces: int | None = 8,
         test_bank: str = DEFAULT_BANK,
         prepare_workers: int | None = None,
@@ -100,6 +103,7 @@ class TransferDataModule(L.LightningDataModule):
         self.val_clips = val_clips
         self.val_clip_s = val_clip_s
         self.test_clip_s = test_clip_s
+        self.test_reference_s = test_reference_s
         self.test_pieces = test_pieces
         self.test_bank = test_bank
         self.prepare_workers = prepare_workers
@@ -168,7 +172,7 @@ class TransferDataModule(L.LightningDataModule):
         questions = plan.questions(self.source_instruments, self.target_instruments, self.test_pieces)
         self._require_some(questions, "test")
         return self._evaluation_loader(
-            EvaluationData(self.corpus, self.instruments, questions, self.test_clip_s, self.reference_s)
+            EvaluationData(self.corpus, self.instruments, questions, self.test_clip_s, self.test_reference_s)
         )
 
     def predict_dataloader(self) -> DataLoader:

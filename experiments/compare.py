@@ -1,7 +1,8 @@
 """Compare tested runs: ``python -m experiments.compare`` prints the leaderboard from MLflow.
 
 ``--format table`` (default) for the terminal, ``json`` for programs (one document, nothing else on standard
-output), ``html`` for ears and eyes: a page with players and spectrograms, also stored in MLflow.
+output), ``html`` for ears and eyes: a page with pictures, players and spectrograms, also stored in MLflow;
+``markdown`` for a page of documentation. ``--against A B`` compares two systems piece by piece.
 """
 
 from __future__ import annotations
@@ -13,24 +14,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datamodules.atomic_files import write_beside
-from experiments.errors import UserError, run_command
+from experiments.errors import UserError, nearest, run_command
 from experiments.mlflow_store import Unreachable, default_tracking_uri
 
 if TYPE_CHECKING:
-    from experiments import leaderboard
+    from experiments.leaderboard import Group, System
 
-DEFAULT_PAGE = Path("leaderboard.html")
+DEFAULT_PAGES = {"html": Path("leaderboard.html"), "markdown": Path("leaderboard.md")}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print or write the leaderboard."""
     options = _parser().parse_args(arguments)
+    options.output = options.output or DEFAULT_PAGES.get(options.format)
     from experiments import leaderboard
 
     with tempfile.TemporaryDirectory() as folder:
         try:
             runs = leaderboard.tested_runs(options.uri, _tags(options.tag), options.all, Path(folder))
-            document = _document(options, leaderboard.lines(runs), Path(folder))
+            document = _document(options, leaderboard.systems(runs, options.all), Path(folder))
         except Unreachable as error:
             raise UserError(f"The tracking server {options.uri} does not answer: {error}.") from error
     if document:
@@ -40,13 +42,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m experiments.compare", description=__doc__.split("\n")[0])
-    parser.add_argument("--format", choices=["table", "json", "html"], default="table")
-    parser.add_argument(
-        "--tag", action="append", default=[], metavar="NAME=VALUE", help="only runs with this tag"
+    add = parser.add_argument
+    add("--format", choices=["table", "json", "html", "markdown"], default="table")
+    add(
+        "--against",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("A", "B"),
+        help="differences A − B of two experiments, piece by piece (table and json: nothing else)",
     )
-    parser.add_argument("--all", action="store_true", help="repetitions too, not only the latest of each run")
-    parser.add_argument("--output", type=Path, help=f"write to this file (html: default {DEFAULT_PAGE})")
-    parser.add_argument("--uri", default=default_tracking_uri(), help="tracking URI (default: %(default)s)")
+    add("--pair", metavar="SOURCE->TARGET", help="only this pair of instruments")
+    add("--tag", action="append", default=[], metavar="NAME=VALUE", help="only runs with this tag")
+    add("--all", action="store_true", help="every run by itself: repetitions too, seeds apart")
+    add("--output", type=Path, help="write to this file (html, markdown: default leaderboard.html, .md)")
+    add("--uri", default=default_tracking_uri(), help="tracking URI (default: %(default)s)")
     return parser
 
 
@@ -57,31 +67,76 @@ def _tags(pairs: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
-def _document(options: argparse.Namespace, found: list[leaderboard.Line], folder: Path) -> str:
-    """The text to deliver; the table goes to the terminal by itself."""
-    if options.format == "json":
-        from experiments import leaderboard
-
-        return leaderboard.to_json(found)
-    if not found:
+def _document(options: argparse.Namespace, systems: list[System], folder: Path) -> str:
+    """The text to deliver; tables go to the terminal, and Markdown to its page, by themselves."""
+    if not systems and options.format != "json":
         print(
             f"No tested run on {options.uri} yet; `python -m experiments.run` says how to start.",
             file=sys.stderr,
         )
         return ""
+    from experiments.leaderboard_differences import system_named
+
+    against = [(system_named(a, systems), system_named(b, systems)) for a, b in options.against]
+    if against and options.format in ("table", "json"):
+        return _differences(options, *against[0])
+    return _leaderboard(options, _groups(options, systems), against, folder)
+
+
+def _groups(options: argparse.Namespace, systems: list[System]) -> list[Group]:
+    from experiments import leaderboard
+
+    found = leaderboard.groups(systems)
+    if options.pair is None:
+        return found
+    chosen = [group for group in found if group.pair == options.pair]
+    if not chosen:
+        pairs = sorted({group.pair for group in found if group.track != leaderboard.ALL})
+        raise UserError(f"No run was tested on the pair '{options.pair}'.{nearest(options.pair, pairs)}")
+    return chosen
+
+
+def _leaderboard(
+    options: argparse.Namespace, found: list[Group], against: list[tuple[System, System]], folder: Path
+) -> str:
+    if options.format == "json":
+        from experiments import leaderboard
+
+        return leaderboard.to_json(found)
     if options.format == "html":
-        return _page(options, found, folder)
+        return _page(options, found, against, folder)
+    if options.format == "markdown":
+        from experiments.leaderboard_markdown import update_page
+
+        update_page(options.output, found, options.uri, against)
+        print(f"Wrote {options.output} and its pictures", file=sys.stderr)
+        return ""
     from experiments.leaderboard_table import print_table
 
     print_table(found)
     return ""
 
 
-def _page(options: argparse.Namespace, found: list[leaderboard.Line], folder: Path) -> str:
+def _differences(options: argparse.Namespace, ours: System, theirs: System) -> str:
+    from experiments import leaderboard_differences
+
+    found = leaderboard_differences.compare_systems(ours, theirs)
+    if options.pair:
+        found = [comparison for comparison in found if comparison.pair == options.pair]
+    if options.format == "json":
+        return leaderboard_differences.to_json(ours, theirs, found)
+    from experiments.leaderboard_table import print_differences
+
+    print_differences(ours, theirs, found)
+    return ""
+
+
+def _page(
+    options: argparse.Namespace, found: list[Group], against: list[tuple[System, System]], folder: Path
+) -> str:
     from experiments.leaderboard_page import page, store
 
-    options.output = options.output or DEFAULT_PAGE
-    text = page(found, options.uri, folder)
+    text = page(found, options.uri, folder, against)
     store(text, options.uri, folder)
     return text
 

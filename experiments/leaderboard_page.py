@@ -1,4 +1,4 @@
-"""The leaderboard as one self-contained HTML page: tables, players and spectrograms."""
+"""The leaderboard as one self-contained HTML page: tables, pictures, players and spectrograms."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ import numpy as np
 import soundfile
 
 from callbacks.pictures import spectrogram_db
-from experiments.leaderboard import COLUMNS, Column, Line, TestedRun
-from experiments.leaderboard_table import arrow, number
+from experiments.leaderboard import COLUMNS, Column, Group, Line, System, TestedRun, meeting
+from experiments.leaderboard_differences import compare_systems, shown_columns, verdict
+from experiments.leaderboard_pictures import learning_curves, quality_and_cost
+from experiments.leaderboard_table import arrow, number, value
 from experiments.mlflow_store import MlflowStore, connect
 
 EXAMPLES = "audio/test"
+MAX_EXCERPTS = 12
+"""A card takes about 150 kB, and an excerpt has one for each system."""
 TEMPLATE = Path(__file__).with_name("leaderboard_page.html")
 
 
@@ -38,14 +42,25 @@ Excerpt = tuple[str, str, str]
 """Track, pair and piece."""
 
 
-def page(found: Sequence[Line], uri: str, folder: Path) -> str:
-    """The page for these lines; example audio is downloaded below ``folder`` and embedded."""
-    runs = list({line.run.run_id: line.run for line in found}.values())
-    ranked = sorted(runs, key=lambda run: [line.run for line in found if line.track == "all"].index(run))
+def page(
+    found: Sequence[Group], uri: str, folder: Path, against: Sequence[tuple[System, System]] = ()
+) -> str:
+    """The page for these groups; example audio is downloaded below ``folder`` and embedded.
+
+    Args:
+        found: as `experiments.leaderboard.groups` gives them.
+        uri: MLflow tracking URI.
+        folder: for downloads.
+        against: systems whose differences are shown too.
+    """
+    ranked = [line.system for line in found[-1].lines]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         tables="\n".join(_tables(found)),
+        differences="\n".join(part for two in against for part in _differences(*two)),
+        pictures="\n".join(_pictures(found, uri)),
         sounds="\n".join(_sections(_sounds(ranked, uri, folder))),
-        n_runs=len(runs),
+        n_excerpts=MAX_EXCERPTS,
+        n_runs=sum(len(system.runs) for system in ranked),
         made=time.strftime("%Y-%m-%d %H:%M"),
         tracking=escape(uri),
     )
@@ -67,17 +82,51 @@ def store(text: str, uri: str, folder: Path) -> None:
     tracking.send(run_id, [{"kind": "artifact", "path": path.name, "folder": ""}, done], folder)
 
 
-def _tables(found: Sequence[Line]) -> Iterator[str]:
-    for (track, pair), members in groupby(found, key=lambda line: (line.track, line.pair)):
-        group = list(members)
-        columns = [column for column in COLUMNS if any(column.metric in line.metrics for line in group)]
-        title = "All tracks and pairs" if track == "all" else f"{track} · {pair.replace('->', ' → ')}"
-        rows = "\n".join(_row(line, columns, group) for line in group)
+def _tables(found: Sequence[Group]) -> Iterator[str]:
+    best_met = meeting(found)
+    for group in [best_met, *(group for group in found if group is not best_met)]:
+        columns = [column for column in COLUMNS if any(column.metric in line.metrics for line in group.lines)]
+        rows = "\n".join(_row(line, columns, group.lines) for line in group.lines)
+        notes = "".join(f"<p class=note>{escape(note)}</p>" for note in group.notes)
         yield (
-            f"<details {'open' if track == 'all' else ''}><summary>{escape(title)}</summary>"
+            f"<details {'open' if group is best_met else ''}><summary>{escape(group.title)}</summary>"
             f"<div class=scroll><table><thead>{_head(columns)}</thead><tbody>{rows}</tbody></table></div>"
-            "</details>"
+            f"{notes}</details>"
         )
+
+
+def _differences(ours: System, theirs: System) -> Iterator[str]:
+    yield f"<h2>{escape(ours.experiment)} − {escape(theirs.experiment)}</h2>"
+    yield "<p>Clips are paired; 95 % intervals over pieces; coloured where the interval leaves out zero.</p>"
+    for comparison in compare_systems(ours, theirs):
+        columns = shown_columns(comparison)
+        heads = "".join(f"<th>{column.caption} {arrow(column)}</th>" for column in columns)
+        cells = "".join(
+            f"<td class={verdict(column, comparison.differences[column.metric])}>"
+            f"{value(comparison.differences[column.metric], True)}</td>"
+            for column in columns
+        )
+        pieces = "".join(
+            f"<tr><td>{escape(p.piece)}</td><td>{number(p.ours)}</td><td>{number(p.theirs)}</td>"
+            f"<td>{number(p.ours - p.theirs)}</td></tr>"
+            for p in comparison.pieces
+        )
+        yield (
+            f"<details open><summary>{escape(comparison.title)}</summary><div class=scroll>"
+            f"<table><thead><tr>{heads}</tr></thead><tbody><tr>{cells}</tr></tbody></table>"
+            f"<table><thead><tr><th>piece</th><th>{escape(ours.experiment)}</th><th>{escape(theirs.experiment)}</th>"
+            f"<th>joint score, difference</th></tr></thead><tbody>{pieces}</tbody></table></div></details>"
+        )
+
+
+def _pictures(found: Sequence[Group], uri: str) -> Iterator[str]:
+    pictures = {
+        "quality against real-time factor and parameters": quality_and_cost(meeting(found)),
+        "learning curves": learning_curves([line.system for line in found[-1].lines], uri),
+    }
+    for name, picture in pictures.items():
+        if picture:
+            yield f"<img class=picture alt='{name}' src='data:image/png;base64,{_base64(picture)}'>"
 
 
 def _head(columns: Sequence[Column]) -> str:
@@ -93,9 +142,9 @@ def _head(columns: Sequence[Column]) -> str:
 
 def _row(line: Line, columns: Sequence[Column], group: Sequence[Line]) -> str:
     cells = "".join(_cell(line, column, _best(column, group)) for column in columns)
-    run = line.run
-    names = f"<td>{escape(run.experiment)}</td><td>{escape(run.scale)}</td><td>{run.seed}</td>"
-    return f"<tr class={'anchor' if run.is_anchor else 'system'}>{names}{cells}</tr>"
+    system = line.system
+    names = f"<td>{escape(system.experiment)}</td><td>{escape(system.scale)}</td><td>{system.seeds}</td>"
+    return f"<tr class={'anchor' if system.is_anchor else 'system'}>{names}{cells}</tr>"
 
 
 def _best(column: Column, group: Sequence[Line]) -> float | None:
@@ -103,7 +152,7 @@ def _best(column: Column, group: Sequence[Line]) -> float | None:
     values = [
         line.metrics[column.metric].mean
         for line in group
-        if column.metric in line.metrics and not line.run.is_anchor
+        if column.metric in line.metrics and not line.system.is_anchor
     ]
     return (max if column.higher_is_better else min)(values) if values else None
 
@@ -117,21 +166,27 @@ def _cell(line: Line, column: Column, best: float | None) -> str:
         if interval.low is None
         else f"<small>{number(interval.low)} … {number(interval.high or 0)}</small>"
     )
-    mark = " class=best" if not line.run.is_anchor and interval.mean == best else ""
+    mark = " class=best" if not line.system.is_anchor and interval.mean == best else ""
     bar = f" style='--score:{interval.mean:.3f}'" if column.group == "joint" else ""
     return f"<td{mark}{bar}>{number(interval.mean)}{spread}</td>"
 
 
-def _sounds(runs: Sequence[TestedRun], uri: str, folder: Path) -> Mapping[Excerpt, list[Sound]]:
-    """Per excerpt: the source, the true target, and every run's output, best run first."""
+def _sounds(ranked: Sequence[System], uri: str, folder: Path) -> Mapping[Excerpt, list[Sound]]:
+    """Per excerpt: the source, the true target, and every system's output (of its first seed), best first."""
     sounds: dict[Excerpt, list[Sound]] = {}
     client = connect(uri)
-    for run in runs:
-        for excerpt, stem in _excerpts(client, run, folder):
+    for system in ranked:
+        for excerpt, stem in _excerpts_of(client, system, folder):
             entry = sounds.setdefault(excerpt, list(_given(stem)))
-            caption = run.experiment if run.scale == "demo" else f"{run.experiment} ({run.scale})"
-            entry.append(Sound(caption, Path(f"{stem}_output.wav"), run.is_anchor))
-    return sounds
+            caption = system.experiment if system.scale == "demo" else f"{system.experiment} ({system.scale})"
+            entry.append(Sound(caption, Path(f"{stem}_output.wav"), system.is_anchor))
+    return dict(sorted(sounds.items(), key=lambda item: -len(item[1]))[:MAX_EXCERPTS])
+
+
+def _excerpts_of(client: Any, system: System, folder: Path) -> Iterator[tuple[Excerpt, str]]:
+    """Each excerpt once: an anchor's runs may have the same."""
+    runs = system.runs if system.is_anchor else system.runs[:1]
+    yield from {excerpt: stem for run in runs for excerpt, stem in _excerpts(client, run, folder)}.items()
 
 
 def _excerpts(client: Any, run: TestedRun, folder: Path) -> Iterator[tuple[Excerpt, str]]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 SQLITE_PREFIX = "sqlite:///"
+TRAINING_PAGES = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag by which MLflow shows an experiment as trainings to compare; it guesses language models otherwise."""
+ARTIFACT_ROOT = "MLFLOW_DEFAULT_ARTIFACT_ROOT"
+"""Environment variable that MLflow's server knows too."""
 MAX_PARAM_CHARACTERS = 250
 """Longer parameter values are cut; the artifact config.yaml is the truth."""
 MAX_METRICS, MAX_PARAMS_OR_TAGS = 900, 90
@@ -68,7 +72,8 @@ class MlflowStore:
     """Sends journal events (`experiments.outbox`) to one tracking server.
 
     Args:
-        uri: MLflow tracking URI. With ``sqlite:///…`` artifacts go to ``mlartifacts`` beside the file.
+        uri: MLflow tracking URI. With a database, artifacts go to the folder or bucket in
+            ``MLFLOW_DEFAULT_ARTIFACT_ROOT``, else to ``mlartifacts``: beside a SQLite file, or here.
     """
 
     def __init__(self, uri: str) -> None:
@@ -201,16 +206,22 @@ class MlflowStore:
     def _experiment_id(self, name: str) -> str:
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
-            return self.client.create_experiment(name, artifact_location=self._artifact_location())
+            return self.client.create_experiment(name, self._artifact_location(), tags=TRAINING_PAGES)
         if experiment.lifecycle_stage == "deleted":
             self.client.restore_experiment(experiment.experiment_id)
+        for key, value in TRAINING_PAGES.items() - experiment.tags.items():
+            self.client.set_experiment_tag(experiment.experiment_id, key, value)
         return experiment.experiment_id
 
     def _artifact_location(self) -> str | None:
-        """Absolute, so that ``mlflow ui`` finds artifacts from any directory; a server has its own."""
-        if not self.uri.startswith(SQLITE_PREFIX):
+        """Where an experiment's artifacts go; a server decides that by itself."""
+        if self.uri.startswith(("http://", "https://")):
             return None
-        return (Path(self.uri.removeprefix(SQLITE_PREFIX)).resolve().parent / "mlartifacts").as_uri()
+        if chosen := os.environ.get(ARTIFACT_ROOT):
+            return chosen
+        is_file = self.uri.startswith(SQLITE_PREFIX)
+        beside = Path(self.uri.removeprefix(SQLITE_PREFIX)).parent if is_file else Path()
+        return (beside.resolve() / "mlartifacts").as_uri()  # absolute: `mlflow ui` may run anywhere
 
     def _call(self, function: Any, *arguments: Any, **options: Any) -> Any:
         """Call MLflow. Raises `Refused` for a value it will never take, `Unreachable` for all else."""

@@ -24,6 +24,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from experiments.mlflow_store import default_tracking_uri
 from experiments.outbox import RUNS_DIR, Journal, Sender
+from experiments.run_lock import hold
 
 RUN_CONTEXT = "MLFLOW_RUN_CONTEXT"
 """MLflow's own variable by which whoever starts a run gives it tags, as JSON. A sweep uses it."""
@@ -147,6 +148,7 @@ class RunTracker(Logger):
 
     def _open(self) -> None:
         if self._sender is None:
+            self._lock = hold(self.run_dir)
             self._journal.start(self._experiment_name, self._run_name)
             self._sender = Sender(self._journal, self._uri)
             self._sender.start()
@@ -160,6 +162,7 @@ class RunTracker(Logger):
             self._journal.append("status", status=status)
             self._sender.close()
             self._sender = None
+            self._lock.release()
 
 
 def tracker_of(trainer: L.Trainer) -> RunTracker | None:

@@ -166,7 +166,7 @@ class _Test(EvaluationSuite):
             self._measure_waiting()
 
     def _clip_address(self, batch: TransferBatch, index: int) -> str:
-        sides = [batch.source, *(() if batch.target is None else (batch.target,))]
+        sides = [side for side in (batch.source, batch.target, batch.reference) if side is not None]
         return audio_address(np.concatenate([_samples(side, index) for side in sides]), self.sample_rate)
 
     def compute(self) -> TestTable:

@@ -41,17 +41,13 @@ class TestRow(NamedTuple):
     windows: tuple[np.ndarray, np.ndarray] | None = None
     """Timbre embeddings ``(W, 64)`` of output and target, for `TestTable.set_metrics`; not in JSON."""
     clip: str = ""
-    """Address of the samples of source and target: rows that share it were asked the same question, whatever
-    corpora they come from. Empty in tables of older versions."""
+    """Address of the samples of source, target and reference: rows that share it answer the same question,
+    whatever corpora they come from. Empty in tables of older versions."""
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """What makes two rows of two systems the same example."""
-        return self.track, self.pair, self.piece, self.reference_piece
-
-    def is_asked_as(self, other: TestRow) -> bool:
-        """Whether a row of the same key has the same audio to answer, as far as both tell."""
-        return not self.clip or not other.clip or self.clip == other.clip
+    def key(self) -> tuple[str, ...]:
+        """What makes two rows of two systems the same example: names and, in ``clip``, audio."""
+        return self.track, self.pair, self.piece, self.reference_piece, self.clip
 
 
 TestRow.__test__ = False  # type: ignore[attr-defined]  # not a test case, whatever pytest thinks of its name
@@ -150,9 +146,8 @@ def _set_metrics(rows: Sequence[TestRow]) -> dict[str, float]:
 
 def paired_differences(ours: TestTable, theirs: TestTable) -> dict[str, Interval]:
     """Mean of ours − theirs per metric over the examples both have, with its interval over pieces."""
-    rows = {row.key: row for row in theirs.rows}
-    shared = [row for row in ours.rows if row.key in rows and row.is_asked_as(rows[row.key])]
-    other = {key: row.metrics for key, row in rows.items()}
+    other = {row.key: row.metrics for row in theirs.rows}
+    shared = [row for row in ours.rows if row.key in other]
     names = dict.fromkeys(name for row in shared for name in row.metrics)
     pieces = [row.piece for row in shared]
     found = {
@@ -166,30 +161,37 @@ def paired_differences(ours: TestTable, theirs: TestTable) -> dict[str, Interval
 
 
 def bootstrap_mean(values: np.ndarray, pieces: Iterable[str]) -> Interval | None:
-    """Mean of ``values`` and its 95 % interval, resampling whole pieces (the independent unit).
+    """Mean of ``values`` and its 95 % interval, resampling whole pieces (the independent unit) and trainings.
 
     Args:
-        values: ``(n,)``, NaN where there is none.
+        values: ``(n,)``, or ``(S, n)`` of S trainings that differ in their seed; NaN where there is none.
         pieces: ``n`` names; the values of one piece are drawn together.
 
     Returns:
         ``None`` where no value is finite.
     """
+    values = np.atleast_2d(values)
     defined = np.isfinite(values)
     if not defined.any():
         return None
-    _, unit = np.unique(np.asarray(list(pieces))[defined], return_inverse=True)
-    totals = np.bincount(unit, weights=values[defined])
-    counts = np.bincount(unit)
-    mean = float(values[defined].mean())
-    if len(counts) < 2:
-        return Interval(mean, None, None, int(defined.sum()))
-    # Drawing P pieces with replacement is the same as drawing how often each one comes.
+    known = defined.any(0)
+    names, unit = np.unique(np.asarray(list(pieces))[known], return_inverse=True)
+    of_piece = np.eye(len(names))[unit]
+    totals, counts = (part[:, known] @ of_piece for part in (np.where(defined, values, 0), defined * 1.0))
+    mean, n = float(values[defined].mean()), int(known.sum())
+    if len(names) < 2:
+        return Interval(mean, None, None, n)
     generator = np.random.default_rng(_SEED)
-    times = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=N_RESAMPLES)
+    times, trainings = (_times_drawn(generator, size) for size in (len(names), len(values)))
+    drawn = [((trainings @ part) * times).sum(1) for part in (totals, counts)]
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile((times @ totals) / (times @ counts), [tail, 1 - tail])
-    return Interval(mean, float(low), float(high), int(defined.sum()))
+    low, high = np.nanquantile(drawn[0] / np.where(drawn[1] > 0, drawn[1], np.nan), [tail, 1 - tail])
+    return Interval(mean, float(low), float(high), n)
+
+
+def _times_drawn(generator: np.random.Generator, size: int) -> np.ndarray:
+    """``(N_RESAMPLES, size)``: drawing with replacement is the same as drawing how often each one comes."""
+    return generator.multinomial(size, np.full(size, 1 / size), size=N_RESAMPLES)
 
 
 def _number(value: float | None) -> float:

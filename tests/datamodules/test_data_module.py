@@ -82,6 +82,14 @@ def test_the_test_is_the_same_for_all_kinds_and_seeds(make) -> None:
     assert all(test == tests[0] for test in tests)
 
 
+def test_what_training_had_as_references_does_not_change_the_test(make) -> None:
+    short, long = (
+        make(OneShotDataModule, reference_s=seconds, test_reference_s=1.0) for seconds in (0.3, 2.0)
+    )
+    assert [as_bytes(b) for b in short.test_dataloader()] == [as_bytes(b) for b in long.test_dataloader()]
+    assert next(iter(short.test_dataloader())).reference.shape == (4, 16000)
+
+
 def test_test_batches_carry_what_the_anchors_need(make) -> None:
     batch = next(iter(make(UnpairedDataModule).test_dataloader()))
     for audio in (batch.source, batch.target, batch.wrong_notes, batch.other_recording):

@@ -8,8 +8,11 @@ import json
 import re
 import subprocess
 import sys
+import uuid
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import soundfile
@@ -17,6 +20,9 @@ import soundfile
 from experiments import compare, leaderboard
 from experiments.cli import SuiteCLI
 from experiments.errors import UserError
+from experiments.leaderboard_differences import compare_systems, verdict
+from experiments.leaderboard_markdown import BEGIN, END
+from experiments.leaderboard_pictures import read_curves
 from experiments.mlflow_store import connect
 from metrics.table import TestRow, TestTable
 from tests.experiments.conftest import PROJECT, SIXTH, Trained, working_in
@@ -107,8 +113,13 @@ def test_the_page_holds_its_sounds_and_is_an_artifact(
     assert not re.search(r"(src|href)=['\"]?(http|/)", text)
     page = Sounds()
     page.feed(text)
+    n_pictures = text.count("<img class=picture")
     # source, target, and the output of each of the three runs
-    assert len(page.sources["audio"]) == len(page.sources["img"]) == 5
+    assert (
+        len(page.sources["audio"])
+        == len([s for s in page.sources["img"] if "png" in s[:20]]) - n_pictures
+        == 5
+    )
     for source in page.sources["audio"]:
         content = base64.b64decode(source.removeprefix("data:audio/flac;base64,"))
         assert soundfile.info(io.BytesIO(content)).duration == pytest.approx(1.0)
@@ -134,11 +145,137 @@ def test_a_server_that_is_away_ends_in_one_sentence() -> None:
         compare.main(["--uri", "http://127.0.0.1:9"])
 
 
-def run_with(joint: float, experiment: str) -> leaderboard.TestedRun:
-    rows = tuple(TestRow("monophonic", "a->b", f"p{i}", "r", {"joint_score": joint}) for i in range(3))
-    return leaderboard.TestedRun("id", experiment, "demo", 0, "c", False, TestTable(rows))
+def rows(scores: dict[str, float], clip: str = "", pair: str = "a->b") -> tuple[TestRow, ...]:
+    """A clip of each piece; its audio is told by ``clip``."""
+    found = (TestRow("monophonic", pair, piece, "r", {"joint_score": x}) for piece, x in scores.items())
+    return tuple(row._replace(clip=f"{clip}{row.piece}") for row in found)
+
+
+def run_with(experiment: str, *tested: TestRow, seed: int = 0, **fields: Any) -> leaderboard.TestedRun:
+    run = leaderboard.TestedRun(
+        uuid.uuid4().hex, experiment, "demo", seed, "c", False, TestTable(tested), experiment
+    )
+    return run._replace(**fields)
+
+
+def only_group(*runs: leaderboard.TestedRun) -> leaderboard.Group:
+    [group, _] = leaderboard.groups(leaderboard.systems(runs))
+    return group
 
 
 def test_lines_are_sorted_by_joint_score_within_a_group() -> None:
-    found = leaderboard.lines([run_with(0.2, "worse"), run_with(0.9, "better")])
-    assert [line.run.experiment for line in found] == ["better", "worse"] * 2
+    same = [run_with(n, *rows(dict.fromkeys("pqr", x))) for n, x in (("worse", 0.2), ("better", 0.9))]
+    found = leaderboard.lines(leaderboard.systems(same))
+    assert [line.system.experiment for line in found] == ["better", "worse"] * 2
+
+
+def test_systems_are_compared_on_the_clips_that_all_have() -> None:
+    lucky = run_with("lucky", *rows({"easy": 0.9}))
+    whole = run_with("whole", *rows({"easy": 1.0, "hard": 0.2}))
+    anchor = run_with("copy", *rows({"easy": 0.0, "hard": 0.0}), is_anchor=True)
+    group = only_group(lucky, whole, anchor)
+    assert [(line.system.experiment, line.n_clips) for line in group.lines] == [
+        *(("whole", 1), ("lucky", 1), ("copy", 1))
+    ]
+    assert group.lines[0].metrics["joint_score"].mean == 1.0
+    assert "the 1 clips that all have; lucky has the fewest" in group.notes[0]
+
+
+def test_corpora_may_differ_in_training_but_not_in_the_audio_of_the_test() -> None:
+    scores = {"p": 0.5, "q": 0.7}
+    one = run_with("one", *rows(scores, "x"), corpus="c1")
+    other = run_with("other", *rows(scores, "x"), corpus="c2")
+    assert only_group(one, other).notes == (
+        "Trained on different corpora (c1, c2); the audio of the test is the same.",
+    )
+    elsewhere = run_with("elsewhere", *rows(scores, "y"), corpus="c3")
+    apart = leaderboard.groups(leaderboard.systems([one, other, elsewhere]))[:-1]
+    assert [[line.system.experiment for line in group.lines] for group in apart] == [
+        ["one", "other"],
+        ["elsewhere"],
+    ]
+    assert all("other audio" in group.notes[-1] for group in apart)
+
+
+def test_seeds_are_one_system_and_an_anchor_s_tests_one_anchor() -> None:
+    seeds = [run_with("ddsp", *rows({"p": x, "q": x}), seed=s) for s, x in enumerate((0.4, 0.5, 0.6))]
+    anchors = [run_with("copy", *rows({"p": 0.0}, pair=pair), is_anchor=True) for pair in ("a->b", "c->d")]
+    found = leaderboard.systems([*seeds, *anchors])
+    assert [(system.experiment, system.seeds) for system in found] == [("ddsp", "0, 1, 2"), ("copy", "0")]
+    interval = leaderboard.lines(found)[0].metrics["joint_score"]
+    assert interval.mean == pytest.approx(0.5) and interval.low < 0.45 and interval.n == 2
+    assert len(leaderboard.systems([*seeds, *anchors], every=True)) == 5
+
+
+def test_the_meeting_is_where_most_architectures_are() -> None:
+    crowd = [run_with(f"same{i}", *rows({"p": 0.5}, pair="a->b"), architecture="one") for i in range(3)]
+    two = [run_with(f"two{i}", *rows({"p": 0.5}, pair="c->d"), architecture=f"{i}") for i in range(2)]
+    found = leaderboard.groups(leaderboard.systems([*crowd, *two]))
+    assert leaderboard.meeting(found).pair == "c->d"
+
+
+def test_a_small_advantage_on_every_piece_shows_when_clips_are_paired() -> None:
+    level = {f"p{i}": i / 20 for i in range(10)}
+    ours, theirs = (
+        run_with(n, *rows({p: x + d for p, x in level.items()})) for n, d in (("o", 0.05), ("t", 0))
+    )
+    group = only_group(ours, theirs)
+    means = [line.metrics["joint_score"] for line in group.lines]
+    assert means[1].high > means[0].low  # unpaired intervals overlap
+    [comparison] = compare_systems(*leaderboard.systems([ours, theirs]))
+    difference = comparison.differences["joint_score"]
+    assert (difference.low, difference.high) == pytest.approx((0.05, 0.05))
+    assert verdict(leaderboard.COLUMNS[0], difference) == "better"
+    assert verdict(leaderboard.COLUMNS[1], difference) == "worse"
+    alone = run_with("alone", *rows({"else": 1.0}))
+    with pytest.raises(UserError, match="no test clip in common"):
+        compare_systems(*leaderboard.systems([ours, alone]))
+
+
+def test_two_systems_are_set_against_each_other(
+    compared: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(output(compared, capsys, "--format", "json", "--against", "sixth", "copy"))
+    [comparison] = document["comparisons"]
+    assert (document["ours"], document["theirs"], comparison["pair"]) == ("sixth", "copy", "dull->bright")
+    lines = {line["experiment"]: line for line in json.loads(output(compared, capsys, "--format", "json"))}
+    mean = lines["sixth"]["metrics"]["mr_stft"]["mean"] - lines["copy"]["metrics"]["mr_stft"]["mean"]
+    assert comparison["differences"]["mr_stft"]["mean"] == pytest.approx(mean)
+    assert "sixth − copy" in output(compared, capsys, "--against", "sixth", "copy")
+    with pytest.raises(UserError, match="Did you mean 'sixth'"):
+        compare.main(["--against", "sixht", "copy", "--uri", compared.uri])
+
+
+def test_a_page_of_documentation_keeps_what_is_around_its_tables(
+    compared: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "board.md"
+    path.write_text(f"# Ours\n\nBefore.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
+    output(compared, capsys, "--format", "markdown", "--output", str(path), "--against", "sixth", "copy")
+    text = path.read_text()
+    assert text.startswith("# Ours\n\nBefore.\n\n" + BEGIN) and text.endswith(END + "\n\nAfter.\n")
+    assert "old" not in text
+    assert "| ⚓ `copy` | 0 | 4 |" in text
+    assert "### `sixth` − `copy`" in text
+    pictures = re.findall(r"\]\((pictures/.*?)\)", text)
+    assert all((tmp_path / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_curves_are_over_processor_time_without_interruptions() -> None:
+    class History:
+        """A run that worked for a minute, lay for an hour, and worked for another at half the speed."""
+
+        def get_metric_history(self, run_id: str, key: str) -> list[Any]:
+            readings = {
+                "system/cpu_percent": [(0, 0, 0.0), (60, 10, 100.0), (3660, 10, 0.0), (3720, 20, 50.0)],
+                "val/mr_stft": [(61, 10, 2.0), (3721, 20, 1.0)],
+            }
+            return [
+                SimpleNamespace(timestamp=1000 * s, step=step, value=value)
+                for s, step, value in readings.get(key, [])
+            ]
+
+    curves = read_curves(History(), "run")
+    assert set(curves) == {"val/mr_stft"}
+    assert curves["val/mr_stft"].minutes.tolist() == [1.0, 1.5]
+    assert curves["val/mr_stft"].values.tolist() == [2.0, 1.0]

@@ -53,7 +53,9 @@ def test_rows_tell_whose_audio_is_the_same(tested: TestTable, anchor_batch: Tran
     suite = EvaluationSuite.for_test(RATE, ["a", "keyboard", "b", "violin"])
     one = part(anchor_batch, 1)
     assert suite._clip_address(one, 0) == tested.rows[0].clip
-    assert suite._clip_address(one._replace(target=0.5 * one.target), 0) != tested.rows[0].clip
+    for side in ("source", "target", "reference"):
+        other = one._replace(**{side: 0.5 * getattr(one, side)})
+        assert suite._clip_address(other, 0) != tested.rows[0].clip
 
 
 def test_the_true_answer_is_perfect(tested: TestTable):

@@ -1,0 +1,301 @@
+"""Train and test everything on the leaderboard: ``python -m experiments.campaign``, or ``make leaderboard``.
+
+What to run is data (``experiments/leaderboard.yaml``). A run that is there already, trained and tested with
+the same config, scale and seed, is not repeated; an interrupted one goes on from its last checkpoint. So the
+same command, given again, does what is left. It ends in `experiments.compare`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from filelock import FileLock, Timeout
+
+from experiments import catalog, finished_runs
+from experiments.errors import UserError, run_command
+from experiments.finished_runs import Wanted
+from experiments.mlflow_store import MlflowStore, Unreachable, default_tracking_uri
+from experiments.outbox import RUNS_DIR, Journal, deliver
+from experiments.run_lock import is_running
+
+LIST = Path(__file__).with_name("leaderboard.yaml")
+LOGS = ".campaign"
+"""Folder below the folder of runs with what the trainings print."""
+RUNS_DIR_MARK = "{runs_dir}"
+"""Stands in a list's options for the folder of runs."""
+LOOK_EVERY_S = 1.0
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class Job(NamedTuple):
+    """One process to run."""
+
+    name: str
+    """As it is shown, and called in the logs' folder."""
+    arguments: tuple[str, ...]
+    """Of ``python -m experiments.run``."""
+    minutes: float
+    """Of processor time, about."""
+    after: str | None = None
+    """Name of a job that has to end well before."""
+
+
+class Settings(NamedTuple):
+    """What a campaign is asked to do."""
+
+    scale: str
+    seeds: int
+    jobs: int
+    runs_dir: Path
+    uri: str
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is missing, then show the leaderboard; 1 if something failed."""
+    options = _parser().parse_args(arguments)
+    listed = yaml.safe_load(options.list.read_text(encoding="utf-8"))
+    settings = Settings(options.scale, options.seeds, options.jobs, options.runs_dir, options.uri)
+    settings.runs_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(settings.runs_dir / f"{LOGS}.lock", timeout=0):
+            failed = Campaign(settings).run(list(jobs(listed, settings)))
+    except Timeout as error:
+        raise UserError(
+            f"Another campaign is at work in {settings.runs_dir}; wait for it, or give another --runs_dir."
+        ) from error
+    names = {catalog.find(entry["name"]).stem for entry in listed["experiments"]} | set(_anchors())
+    deliver_runs(sorted(names), settings)
+    show(settings)
+    for name, log in failed.items():
+        print(f"failed: {name} ({log}): {_last_line(log)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m experiments.campaign", description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--list", type=Path, default=LIST, help="what to run (default: %(default)s)")
+    add("--scale", default=catalog.DEFAULT_SCALE, help="size of everything (default: %(default)s)")
+    add(
+        "--seeds",
+        type=int,
+        default=1,
+        help="trainings of each experiment, seeds 0, 1, … (default: %(default)s)",
+    )
+    add("--jobs", type=int, default=2, help="trainings side by side, one thread each (default: %(default)s)")
+    add("--runs_dir", type=Path, default=Path(RUNS_DIR), help="where the folders of runs are")
+    add("--uri", default=default_tracking_uri(), help="tracking URI (default: %(default)s)")
+    return parser
+
+
+# ---------------------------------------------------------------------- what is left to do
+
+
+def jobs(listed: Mapping[str, Any], settings: Settings) -> Iterator[Job]:
+    """The jobs of a list that no finished run answers.
+
+    Args:
+        listed: content of a list such as ``experiments/leaderboard.yaml``.
+        settings: scale, seeds and where runs are.
+    """
+    for seed in range(settings.seeds):
+        for entry in listed["experiments"]:
+            options = _options(listed, entry, seed, settings)
+            arguments = _rest_of_run(entry, options, seed, settings)
+            if arguments:
+                after = f"{entry['after']} seed {seed}" if "after" in entry else None
+                yield Job(f"{entry['name']} seed {seed}", arguments, entry["minutes"], after)
+    for entry in listed.get("anchors", []):
+        options = _options({}, entry, 0, settings)
+        wanted = Wanted.of(entry["name"], settings.scale, 0, _changes(options))
+        if not all(finished_runs.find_anchor(settings.runs_dir, name, wanted) for name in _anchors()):
+            arguments = ("anchors", "--config", entry["name"], "--scale", settings.scale, *options)
+            yield Job(f"anchors on {entry['name']}", arguments, entry["minutes"])
+
+
+def _rest_of_run(
+    entry: Mapping[str, Any], options: Sequence[str], seed: int, settings: Settings
+) -> tuple[str, ...]:
+    """Arguments that begin a run or go on with it; none where it is done."""
+    name = entry["name"]
+    wanted = Wanted.of(name, settings.scale, seed, _changes(options))
+    if entry.get("only_test"):
+        wanted = wanted._replace(config={k: v for k, v in wanted.config.items() if k != "trainer"})
+    found = finished_runs.find(settings.runs_dir, wanted)
+    command = ("--config", name, "--scale", settings.scale, *options)
+    if found and is_running(found.run_dir):
+        raise UserError(f"The run {found.run_dir} is at work in another process; wait for it.")
+    if entry.get("only_test"):
+        return () if found and found.is_tested else ("test", *command)
+    if found is None:
+        return ("fit", *command)
+    best, last = (found.run_dir / "checkpoints" / f"{which}.ckpt" for which in ("best", "last"))
+    if found.is_trained and best.is_file():
+        return () if found.is_tested else ("test", *command, "--ckpt_path", str(best))
+    return ("fit", *command, "--ckpt_path", str(last)) if last.is_file() else ("fit", *command)
+
+
+def _options(
+    listed: Mapping[str, Any], entry: Mapping[str, Any], seed: int, settings: Settings
+) -> tuple[str, ...]:
+    given = [*listed.get("options", []), *entry.get("options", [])]
+    own = [option.replace(RUNS_DIR_MARK, str(settings.runs_dir)) for option in map(str, given)]
+    seeds = ["--seed_everything", str(seed), "--data.init_args.seed", str(seed)]
+    return (*own, "--runs_dir", str(settings.runs_dir), *seeds)
+
+
+def _changes(options: Sequence[str]) -> dict[str, Any]:
+    """The ``--dotted.key value`` pairs of ``options`` as a config; other forms are not looked at."""
+    changes: dict[str, Any] = {}
+    for flag, value in pairwise(options):
+        if flag.startswith("--") and not {"=", "+"} & set(flag):
+            inner: Any = yaml.safe_load(value)
+            for part in reversed(flag.removeprefix("--").split(".")):
+                inner = {part: inner}
+            changes = finished_runs.merged([changes, inner])
+    return changes
+
+
+def _anchors() -> list[str]:
+    found = [experiment.name.partition("/") for experiment in catalog.experiments()]
+    return [name for group, _, name in found if group == "anchors"]
+
+
+# ---------------------------------------------------------------------- doing it
+
+
+class Campaign:
+    """Runs jobs side by side and says what happens.
+
+    Args:
+        settings: see `Settings`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.logs = settings.runs_dir / LOGS
+        self.failed: dict[str, Path] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._began: dict[str, float] = {}
+
+    def run(self, jobs: Sequence[Job]) -> dict[str, Path]:
+        """Run all jobs, the longest first; gives the logs of those that failed, by name."""
+        waiting = sorted(jobs, key=lambda job: -job.minutes)
+        self.logs.mkdir(exist_ok=True)
+        self._say_plan(waiting)
+        try:
+            while waiting or self._running:
+                self._start_what_can(waiting)
+                self._end_what_ended(waiting)
+                time.sleep(LOOK_EVERY_S)
+        except KeyboardInterrupt:
+            self._interrupt()
+            raise UserError("Interrupted; the same command goes on from the last checkpoints.") from None
+        return self.failed
+
+    def _start_what_can(self, waiting: list[Job]) -> None:
+        names = {job.name for job in waiting} | set(self._running)
+        for job in list(waiting):
+            if job.after in self.failed:
+                waiting.remove(job)
+                self.failed[job.name] = self.failed[job.after]
+            elif job.after not in names and len(self._running) < self.settings.jobs:
+                waiting.remove(job)
+                self._start(job)
+
+    def _start(self, job: Job) -> None:
+        log = self._log(job.name)
+        environment = os.environ | dict.fromkeys(THREADS, "1") | {"MLFLOW_TRACKING_URI": self.settings.uri}
+        command = [sys.executable, "-m", "experiments.run", *job.arguments]
+        with log.open("wb") as file:
+            # A session of its own: Ctrl-C reaches it once, from here.
+            self._running[job.name] = subprocess.Popen(
+                command, env=environment, stdout=file, stderr=file, start_new_session=True
+            )
+        self._began[job.name] = time.monotonic()
+        what = {"fit": "trains", "test": "tests"}.get(job.arguments[0], "tests")
+        goes_on = " on" if "--ckpt_path" in job.arguments and what == "trains" else ""
+        self._say(f"{what}{goes_on}: {job.name} (about {job.minutes:.0f} min; {log})")
+
+    def _end_what_ended(self, waiting: Sequence[Job]) -> None:
+        for name, process in list(self._running.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            del self._running[name]
+            minutes = (time.monotonic() - self._began[name]) / 60
+            if code:
+                self.failed[name] = self._log(name)
+                self._say(f"FAILED after {minutes:.0f} min: {name}: {_last_line(self._log(name))}")
+            else:
+                self._say(f"done in {minutes:.0f} min: {name}; {len(waiting) + len(self._running)} left")
+
+    def _interrupt(self) -> None:
+        """Let the trainings write their last checkpoints."""
+        for process in self._running.values():
+            process.send_signal(signal.SIGINT)
+        for process in self._running.values():
+            process.wait()
+
+    def _say_plan(self, waiting: Sequence[Job]) -> None:
+        minutes = sum(job.minutes for job in waiting)
+        side_by_side = self.settings.jobs
+        if waiting:
+            self._say(
+                f"{len(waiting)} jobs, {minutes:.0f} min of processor time, {side_by_side} side by side: "
+                f"{minutes / side_by_side:.0f} min on quiet cores: {', '.join(job.name for job in waiting)}"
+            )
+        else:
+            self._say("Everything is trained and tested already.")
+
+    def _log(self, name: str) -> Path:
+        return self.logs / f"{name.replace('/', '_').replace(' ', '_')}.log"
+
+    @staticmethod
+    def _say(text: str) -> None:
+        print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "")
+
+
+# ---------------------------------------------------------------------- afterwards
+
+
+def deliver_runs(names: Sequence[str], settings: Settings) -> None:
+    """Send what the tracking server does not have yet, also of runs that were tracked elsewhere."""
+    store = MlflowStore(settings.uri)
+    for path in [
+        path for name in names for path in sorted(settings.runs_dir.glob(f"{name}/*/journal.jsonl"))
+    ]:
+        journal = Journal(path.parent)
+        if journal.pending(settings.uri) and not is_running(path.parent):
+            try:
+                deliver(journal, store)
+            except Unreachable as error:
+                print(f"{path.parent} could not be sent to {settings.uri}: {error}", file=sys.stderr)
+
+
+def show(settings: Settings) -> None:
+    """The leaderboard, in the terminal and as a page."""
+    from experiments import compare
+
+    compare.main(["--uri", settings.uri, "--tag", f"scale={settings.scale}"])
+    compare.main(["--uri", settings.uri, "--tag", f"scale={settings.scale}", "--format", "html"])
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    run_command(main)
