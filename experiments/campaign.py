@@ -31,6 +31,8 @@ from experiments.run_lock import is_running
 LIST = Path(__file__).with_name("leaderboard.yaml")
 LOGS = ".campaign"
 """Folder below the folder of runs with what the trainings print."""
+PAGE = "leaderboard.html"
+"""In the folder of runs."""
 RUNS_DIR_MARK = "{runs_dir}"
 """Stands in a list's options for the folder of runs."""
 LOOK_EVERY_S = 1.0
@@ -113,8 +115,8 @@ def jobs(listed: Mapping[str, Any], settings: Settings) -> Iterator[Job]:
             options = _options(listed, entry, seed, settings)
             arguments = _rest_of_run(entry, options, seed, settings)
             if arguments:
-                after = f"{entry['after']} seed {seed}" if "after" in entry else None
-                yield Job(f"{entry['name']} seed {seed}", arguments, entry["minutes"], after)
+                after = f"{Path(entry['after']).stem} seed {seed}" if "after" in entry else None
+                yield Job(f"{Path(entry['name']).stem} seed {seed}", arguments, entry["minutes"], after)
     for entry in listed.get("anchors", []):
         options = _options({}, entry, 0, settings)
         wanted = Wanted.of(entry["name"], settings.scale, 0, _changes(options))
@@ -252,14 +254,14 @@ class Campaign:
         side_by_side = self.settings.jobs
         if waiting:
             self._say(
-                f"{len(waiting)} jobs, {minutes:.0f} min of processor time, {side_by_side} side by side: "
+                f"{len(waiting)} to do, {minutes:.0f} min of processor time, {side_by_side} side by side: "
                 f"{minutes / side_by_side:.0f} min on quiet cores: {', '.join(job.name for job in waiting)}"
             )
         else:
             self._say("Everything is trained and tested already.")
 
     def _log(self, name: str) -> Path:
-        return self.logs / f"{name.replace('/', '_').replace(' ', '_')}.log"
+        return self.logs / f"{name.replace(' ', '_')}.log"
 
     @staticmethod
     def _say(text: str) -> None:
@@ -292,8 +294,9 @@ def show(settings: Settings) -> None:
     """The leaderboard, in the terminal and as a page."""
     from experiments import compare
 
-    compare.main(["--uri", settings.uri, "--tag", f"scale={settings.scale}"])
-    compare.main(["--uri", settings.uri, "--tag", f"scale={settings.scale}", "--format", "html"])
+    chosen = ["--uri", settings.uri, "--tag", f"scale={settings.scale}"]
+    compare.main(chosen)
+    compare.main([*chosen, "--format", "html", "--output", str(settings.runs_dir / PAGE)])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ VALIDATION = {
     "val/mr_stft": "MR-STFT ↓",
     "val/lsd_mel_db": "LSD mel, dB ↓",
 }
-SHOWN_ANCHORS = ("oracle_phase", "other_recording", "copy")
+SHOWN_ANCHORS = ("other_recording", "copy")
 MARKERS = "osD^vPX*<>hp"
 
 
@@ -34,6 +34,8 @@ def quality_and_cost(group: Group) -> bytes | None:
 
     ``None`` where no system has a joint score and a measured cost.
     """
+    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+
     lines = [line for line in group.lines if line.system.cost and JOINT_SCORE in line.metrics]
     if not lines:
         return None
@@ -59,6 +61,9 @@ def quality_and_cost(group: Group) -> bytes | None:
         _anchor_levels(axis, group)
         axis.set(xscale="log", xlabel=caption, ylim=(-0.03, 1.05))
         axis.grid(alpha=0.3)
+    axes[1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[1].xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes[1].xaxis.set_minor_locator(NullLocator())
     axes[0].axvline(1, color="grey", lw=1)
     axes[0].set_ylabel("joint score, 95 % interval")
     figure.suptitle(group.title, fontsize="medium")
