@@ -9,6 +9,8 @@ from filelock import FileLock, Timeout
 from experiments.errors import UserError
 
 LOCK = "running.lock"
+PATIENCE_S = 20
+"""Workers that load data outlive a killed training by some seconds, and hold what it held."""
 
 
 def hold(run_dir: Path) -> FileLock:
@@ -20,7 +22,7 @@ def hold(run_dir: Path) -> FileLock:
     run_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run_dir / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=PATIENCE_S)
     except Timeout as error:
         raise UserError(
             f"The run {run_dir} is at work in another process; wait for it, or begin a run of its own."
