@@ -167,7 +167,8 @@ def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_D
     """The checkpoint that a user means.
 
     Args:
-        name: a ``.ckpt`` file; a run's folder, name or MLflow id (its best checkpoint); an experiment's name
+        name: a ``.ckpt`` file; a run's folder, name (with or without its experiment's before it, as MLflow
+            shows it) or MLflow id: its best checkpoint; an experiment's name
             (the best of its latest run); ``best`` or ``last`` (of the latest run of ``experiment``);
             ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``models:/NAME`` of MLflow's model registry,
             where ``NAME`` alone is looked for last.
@@ -183,10 +184,13 @@ def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_D
         return _of_run(path)
     if path.suffix == ".ckpt" or path.is_file():
         return path
+    in_runs = Path(runs_dir) / name
     for run_dir in sorted(Path(runs_dir).glob(f"*/{name}")):
         return _of_run(run_dir)
-    if (Path(runs_dir) / name).is_dir():
-        return _of_latest_run(Path(runs_dir) / name, BEST)
+    if (in_runs / "checkpoints").is_dir():
+        return _of_run(in_runs)
+    if in_runs.is_dir():
+        return _of_latest_run(in_runs, BEST)
     if RUN_ID.fullmatch(name):
         return _of_run_id(name, Path(runs_dir))
     if path.parent == Path() and is_there(default_tracking_uri()):

@@ -79,7 +79,7 @@ def _document(options: argparse.Namespace, systems: list[System], folder: Path) 
 
     against = [(system_named(a, systems), system_named(b, systems)) for a, b in options.against]
     if against and options.format in ("table", "json"):
-        return _differences(options, *against[0])
+        return _differences(options, against)
     return _leaderboard(options, _groups(options, systems), against, folder)
 
 
@@ -117,17 +117,16 @@ def _leaderboard(
     return ""
 
 
-def _differences(options: argparse.Namespace, ours: System, theirs: System) -> str:
+def _differences(options: argparse.Namespace, against: list[tuple[System, System]]) -> str:
     from experiments import leaderboard_differences
 
-    found = leaderboard_differences.compare_systems(ours, theirs)
-    if options.pair:
-        found = [comparison for comparison in found if comparison.pair == options.pair]
+    found = [(*two, leaderboard_differences.compare_systems(*two, options.pair)) for two in against]
     if options.format == "json":
-        return leaderboard_differences.to_json(ours, theirs, found)
+        return leaderboard_differences.to_json(found)
     from experiments.leaderboard_table import print_differences
 
-    print_differences(ours, theirs, found)
+    for ours, theirs, comparisons in found:
+        print_differences(ours, theirs, comparisons)
     return ""
 
 

@@ -53,14 +53,14 @@ def system_named(name: str, found: Sequence[System]) -> System:
     return of_name[0]
 
 
-def compare_systems(ours: System, theirs: System) -> list[Comparison]:
-    """Ours − theirs on every track and pair that both have, and first on all their common clips.
+def compare_systems(ours: System, theirs: System, only: str | None = None) -> list[Comparison]:
+    """Ours − theirs on every track and pair that both have (or ``only`` one), first on all common clips.
 
     Raises:
         UserError: no clip is common.
     """
     sides = [_together(system.trainings()) for system in (ours, theirs)]
-    shared = sorted(sides[0].keys() & sides[1].keys())
+    shared = sorted(key for key in sides[0].keys() & sides[1].keys() if only in (None, key[1]))
     if not shared:
         raise UserError(
             f"'{ours.experiment}' and '{theirs.experiment}' have no test clip in common: their pairs of "
@@ -125,9 +125,13 @@ def shown_columns(comparison: Comparison) -> list[Column]:
     return [column for column in COLUMNS if column.metric in comparison.differences]
 
 
-def to_json(ours: System, theirs: System, found: Sequence[Comparison]) -> str:
-    """One JSON document: names and, for each track and pair, differences and pieces."""
-    document: dict[str, Any] = {
+def to_json(found: Sequence[tuple[System, System, Sequence[Comparison]]]) -> str:
+    """One JSON document: for each two systems their names and, by track and pair, differences and pieces."""
+    return json.dumps([_as_document(*two) for two in found], indent=1, allow_nan=False)
+
+
+def _as_document(ours: System, theirs: System, found: Sequence[Comparison]) -> dict[str, Any]:
+    return {
         "ours": ours.experiment,
         "theirs": theirs.experiment,
         "comparisons": [
@@ -140,4 +144,3 @@ def to_json(ours: System, theirs: System, found: Sequence[Comparison]) -> str:
             for comparison in found
         ],
     }
-    return json.dumps(document, indent=1, allow_nan=False)

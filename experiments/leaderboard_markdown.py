@@ -1,4 +1,4 @@
-"""The leaderboard as a part of a Markdown page, with its pictures beside."""
+"""The leaderboard as a part of Markdown pages, with its pictures beside."""
 
 from __future__ import annotations
 
@@ -7,19 +7,29 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from datamodules.atomic_files import write_beside
-from experiments.leaderboard import ALL, COLUMNS, Column, Group, Line, System, meeting
+from experiments.leaderboard import ALL, COLUMNS, JOINT_SCORE, Column, Group, Line, System, meeting
 from experiments.leaderboard_differences import Comparison, compare_systems, verdict
 from experiments.leaderboard_pictures import learning_curves, quality_and_cost
 from experiments.leaderboard_table import arrow, number, scores, systems_of, value
 
-BEGIN, END = "<!-- leaderboard: made by experiments.compare -->", "<!-- end of leaderboard -->"
+LEADERBOARD, SYSTEMS = "leaderboard", "systems"
 PICTURES = "pictures"
+
+
+def begin(part: str) -> str:
+    """The mark before a part of a page: ``leaderboard`` for everything, ``systems`` for one table."""
+    return f"<!-- {part}: made by experiments.compare -->"
+
+
+def end(part: str) -> str:
+    """The mark after it."""
+    return f"<!-- end of {part} -->"
 
 
 def update_page(
     path: Path, found: Sequence[Group], uri: str, against: Sequence[tuple[System, System]] = ()
 ) -> None:
-    """Write the leaderboard into ``path``: between its two marks, where it has them, else as a new page.
+    """Write what stands between the marks of ``path`` anew; a page without marks gets the whole leaderboard.
 
     Args:
         path: a Markdown file; pictures go to ``pictures/`` beside it.
@@ -27,19 +37,24 @@ def update_page(
         uri: MLflow tracking URI, for the learning curves.
         against: systems whose differences are shown.
     """
-    before, after = _around(path)
-    text = "\n".join([BEGIN, "", *_parts(path, found, uri, against), END])
-    with write_beside(path) as file:
-        file.write(f"{before}{text}{after}".encode())
-
-
-def _around(path: Path) -> tuple[str, str]:
     text = path.read_text(encoding="utf-8") if path.is_file() else "# Leaderboard\n\n"
-    before, _, rest = text.partition(BEGIN)
-    return before, rest.partition(END)[2] or "\n"
+    if not any(begin(part) in text for part in (LEADERBOARD, SYSTEMS)):
+        text += f"{begin(LEADERBOARD)}\n{end(LEADERBOARD)}\n"
+    if begin(SYSTEMS) in text:
+        text = _with(text, SYSTEMS, _systems(found))
+    if begin(LEADERBOARD) in text:
+        text = _with(text, LEADERBOARD, _leaderboard(path, found, uri, against))
+    with write_beside(path) as file:
+        file.write(text.encode())
 
 
-def _parts(
+def _with(text: str, part: str, lines: Iterator[str]) -> str:
+    before, _, rest = text.partition(begin(part))
+    after = rest.partition(end(part))[2]
+    return "\n".join([f"{before}{begin(part)}", "", *lines, f"{end(part)}{after}"])
+
+
+def _leaderboard(
     path: Path, found: Sequence[Group], uri: str, against: Sequence[tuple[System, System]]
 ) -> Iterator[str]:
     main = meeting(found)
@@ -48,15 +63,15 @@ def _parts(
         path, "quality", "Quality against real-time factor and parameters", quality_and_cost(main)
     )
     others = [group for group in found if group is not main and group.track != ALL]
-    shared = [group for group in others if len(systems_of([group])) > 1]
-    yield from ("### Joint score on the other pairs that several systems have", "", *_matrix(shared), "")
+    if shared := [group for group in others if len(systems_of([group])) > 1]:
+        yield from ("### Joint score on the other pairs that several systems have", "", *_matrix(shared), "")
     for ours, theirs in against:
         yield from _differences(ours, theirs)
+    yield from ("### Each system on its own test", "", *_systems(found))
     systems = [line.system for line in found[-1].lines]
-    yield from ("### Each system on its own test", "", *_own(found[-1]), "")
     yield from _picture(path, "curves", "Validation over processor time", learning_curves(systems, uri))
     n_runs = sum(len(system.runs) for system in systems)
-    yield from (f"*Made from {n_runs} tested runs, {time.strftime('%Y-%m-%d %H:%M')}.*", "")
+    yield from (f"*Tested runs: {n_runs}. {time.strftime('%Y-%m-%d %H:%M')}.*", "")
 
 
 def _table(group: Group) -> Iterator[str]:
@@ -70,19 +85,30 @@ def _table(group: Group) -> Iterator[str]:
     yield from ("", *group.notes)
 
 
-def _own(group: Group) -> Iterator[str]:
-    yield from _head(["experiment", "joint ↑", "clips", "pairs", "real-time factor", "parameters"])
-    for line in group.lines:
+def _systems(found: Sequence[Group]) -> Iterator[str]:
+    """What a reader chooses by: scores, speed, size."""
+    main = meeting(found)
+    together = f"joint ↑, {main.pair.replace('->', ' → ')}"
+    yield from _head(
+        ["experiment", together, "joint ↑, its own test", "clips", "pairs", "real-time factor", "parameters"]
+    )
+    for line in found[-1].lines:
         if not line.system.is_anchor:
-            yield _row(_own_cells(line))
+            yield _row(_system_cells(line, main))
+    yield ""
 
 
-def _own_cells(line: Line) -> list[str]:
-    pairs = {row.pair for run in line.system.runs for row in run.table.rows}
-    cost = line.system.cost
-    costs = (f"{cost[0]:.2g}", f"{cost[1]:,}") if cost else ("–", "–")
-    joint = value(line.metrics.get("joint_score"), True)
-    return [_name(line.system), joint, str(line.n_clips), str(len(pairs)), *costs]
+def _system_cells(line: Line, main: Group) -> list[str]:
+    system = line.system
+    pairs = {row.pair for run in system.runs for row in run.table.rows}
+    costs = (f"{system.cost[0]:.2g}", f"{system.cost[1]:,}") if system.cost else ("–", "–")
+    scored = [value(part.metrics.get(JOINT_SCORE), True) for part in (*_lines_of(system, main), line)]
+    together, own = scored if len(scored) == 2 else ("–", *scored)
+    return [_name(system), together, own, str(line.n_clips), str(len(pairs)), *costs]
+
+
+def _lines_of(system: System, group: Group) -> list[Line]:
+    return [line for line in group.lines if line.system == system]
 
 
 def _matrix(shared: Sequence[Group]) -> Iterator[str]:

@@ -199,7 +199,7 @@ class MlflowStore:
 
     def _send_status(self, run_id: str, event: dict[str, Any]) -> None:
         if event["status"] == "RUNNING":
-            self._call(self.client.update_run, run_id, status="RUNNING")
+            self._call(self.client.update_run, run_id, status="RUNNING", name=event.get("name"))
         else:
             self._call(self.client.set_terminated, run_id, event["status"], event["time_ms"])
 

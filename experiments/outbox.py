@@ -64,7 +64,7 @@ class Journal:
         if self.path.is_file():
             if not self.path.read_bytes().endswith(b"\n"):  # the process died while writing a line
                 self.path.open("a").write("\n")
-            self.append("status", status="RUNNING")
+            self.append("status", status="RUNNING", name=run_name)
         else:
             self.append("start", experiment=experiment, run_name=run_name, journal=uuid.uuid4().hex)
 

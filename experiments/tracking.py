@@ -90,7 +90,9 @@ class RunTracker(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log values at a step."""
+        """Log values at a step; those of a test at step 0, for which MLflow draws bars and not curves."""
+        if any(name.startswith("test/") for name in metrics):
+            metrics, step = {name: value for name, value in metrics.items() if name != "epoch"}, 0
         self._append("metrics", values={k: float(v) for k, v in metrics.items()}, step=step or 0)
 
     @rank_zero_only
@@ -149,7 +151,8 @@ class RunTracker(Logger):
     def _open(self) -> None:
         if self._sender is None:
             self._lock = hold(self.run_dir)
-            self._journal.start(self._experiment_name, self._run_name)
+            # MLflow's pages show runs of several experiments side by side, by this name alone.
+            self._journal.start(self._experiment_name, f"{self._experiment_name}/{self._run_name}")
             self._sender = Sender(self._journal, self._uri)
             self._sender.start()
             if context := os.environ.get(RUN_CONTEXT):
@@ -183,6 +186,8 @@ def n_batches_done(trainer: L.Trainer) -> int:
 def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, value in params.items():
+        if key.startswith("_"):  # of the parser, for loading
+            continue
         if isinstance(value, Mapping) and value:
             flat |= _flat(value, f"{prefix}{key}.")
         else:

@@ -12,6 +12,7 @@ import torch
 from experiments import checkpoints
 from experiments.cli import SuiteCLI
 from experiments.errors import UserError
+from experiments.mlflow_store import connect
 from tests.experiments.conftest import SIXTH, Trained, working_in
 
 TRUSTED = (*checkpoints.TRUSTED, "tests.experiments")
@@ -52,7 +53,7 @@ def test_a_module_comes_back_as_it_was_trained(trained: Trained, checkpoint: Pat
 @pytest.mark.parametrize(
     "how",
     [
-        *("path", "folder", "run name", "experiment", "run id"),
+        *("path", "folder", "run name", "name in MLflow", "experiment", "run id"),
         *(
             "models:/sixth@best",
             "models:/sixth@sixth",
@@ -65,12 +66,15 @@ def test_a_module_comes_back_as_it_was_trained(trained: Trained, checkpoint: Pat
 def test_a_run_can_be_named_in_many_ways(trained: Trained, checkpoint: Path, how: str) -> None:
     from experiments.outbox import Journal
 
+    run_id = Journal(trained.run_dir).delivered(trained.uri)[0]
+    assert run_id is not None
     names = {
         "path": str(checkpoint),
         "folder": str(trained.run_dir),
         "run name": trained.run_dir.name,
+        "name in MLflow": connect(trained.uri).get_run(run_id).info.run_name,
         "experiment": "sixth",
-        "run id": Journal(trained.run_dir).delivered(trained.uri)[0],
+        "run id": run_id,
     }
     with working_in(trained.root):
         assert checkpoints.find(names.get(how, how)).resolve() == checkpoint

@@ -21,7 +21,7 @@ from experiments import compare, leaderboard
 from experiments.cli import SuiteCLI
 from experiments.errors import UserError
 from experiments.leaderboard_differences import compare_systems, verdict
-from experiments.leaderboard_markdown import BEGIN, END
+from experiments.leaderboard_markdown import begin, end
 from experiments.leaderboard_pictures import read_curves
 from experiments.mlflow_store import connect
 from metrics.table import TestRow, TestTable
@@ -235,7 +235,7 @@ def test_a_small_advantage_on_every_piece_shows_when_clips_are_paired() -> None:
 def test_two_systems_are_set_against_each_other(
     compared: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    document = json.loads(output(compared, capsys, "--format", "json", "--against", "sixth", "copy"))
+    [document] = json.loads(output(compared, capsys, "--format", "json", "--against", "sixth", "copy"))
     [comparison] = document["comparisons"]
     assert (document["ours"], document["theirs"], comparison["pair"]) == ("sixth", "copy", "dull->bright")
     lines = {line["experiment"]: line for line in json.loads(output(compared, capsys, "--format", "json"))}
@@ -250,11 +250,16 @@ def test_a_page_of_documentation_keeps_what_is_around_its_tables(
     compared: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "board.md"
-    path.write_text(f"# Ours\n\nBefore.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
+    marks = {part: (begin(part), end(part)) for part in ("systems", "leaderboard")}
+    parts = "\n\nBetween.\n\n".join(f"{first}\nold\n{last}" for first, last in marks.values())
+    path.write_text(f"# Ours\n\nBefore.\n\n{parts}\n\nAfter.\n")
     output(compared, capsys, "--format", "markdown", "--output", str(path), "--against", "sixth", "copy")
     text = path.read_text()
-    assert text.startswith("# Ours\n\nBefore.\n\n" + BEGIN) and text.endswith(END + "\n\nAfter.\n")
+    assert text.startswith(f"# Ours\n\nBefore.\n\n{begin('systems')}")
+    assert text.endswith(f"{end('leaderboard')}\n\nAfter.\n")
+    assert f"{end('systems')}\n\nBetween.\n\n{begin('leaderboard')}" in text
     assert "old" not in text
+    assert text.count("| `sixth` | – |") == 2  # no joint score without a corpus
     assert "| ⚓ `copy` | 0 | 4 |" in text
     assert "### `sixth` − `copy`" in text
     pictures = re.findall(r"\]\((pictures/.*?)\)", text)

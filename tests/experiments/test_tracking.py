@@ -51,7 +51,8 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def test_a_run_holds_everything(trained: Trained) -> None:
     [run] = runs_of(trained.uri)
-    assert run.info.run_name == trained.run_dir.name
+    assert run.info.run_name == f"sixth/{trained.run_dir.name}"
+    assert not [name for name in run.data.params if name.startswith("_")]
     assert run.info.status == "FINISHED"
     tags = run.data.tags
     expected = {"experiment": "sixth", "scale": "demo", "seed": "0", "is_anchor": "false", "tested": "true"}
@@ -101,7 +102,8 @@ def test_testing_a_stored_checkpoint_belongs_to_its_run(trained: Trained) -> Non
         SuiteCLI(["test", "--config", str(SIXTH), "--ckpt_path", "best"])
     [run] = runs_of(trained.uri)
     assert run.info.status == "FINISHED"
-    assert len(connect(trained.uri).get_metric_history(run.info.run_id, "test/mr_stft")) == 2
+    tests = connect(trained.uri).get_metric_history(run.info.run_id, "test/mr_stft")
+    assert [test.step for test in tests] == [0, 0]
     [version] = connect(trained.uri).search_model_versions("name = 'sixth'")
     assert version.run_id == run.info.run_id
 
