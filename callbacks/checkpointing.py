@@ -7,9 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from datamodules.atomic_files import write_beside
+from lightning_modules.adversarial_training import batches_a_step
+
 BEST, LAST = "best", "last"
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it.
+
+    Lightning's own writes into the system's temporary folder and moves the file. Between two file systems
+    that is a copy, and a process killed in it has lost the old checkpoint and has half of the new one.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """See `lightning.fabric.plugins.CheckpointIO`."""
+        with write_beside(path) as file:
+            torch.save(checkpoint, file)
 
 
 class BestAndLast(ModelCheckpoint):
@@ -23,6 +43,7 @@ class BestAndLast(ModelCheckpoint):
     """
 
     _BATCHES_BETWEEN_LOOKS = 20
+    """Where all processes must agree, and wait for one another."""
 
     def __init__(
         self,
@@ -53,7 +74,11 @@ class BestAndLast(ModelCheckpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Write ``last.ckpt`` if the one there is old."""
-        if batch_idx % self._BATCHES_BETWEEN_LOOKS or self._should_skip_saving_checkpoint(trainer):
+        every = self._BATCHES_BETWEEN_LOOKS if trainer.world_size > 1 else 1
+        in_mid_step = (batch_idx + 1) % batches_a_step(trainer)  # gradients are not in a checkpoint
+        if batch_idx // batches_a_step(trainer) % every or in_mid_step:
+            return
+        if self._should_skip_saving_checkpoint(trainer):
             return
         # All ranks save together, or none: the first one's clock decides.
         if trainer.strategy.broadcast(time.monotonic() - self._last_written_s > self.last_every_s):

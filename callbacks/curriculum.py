@@ -12,6 +12,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback, Timer
 
+from lightning_modules.adversarial_training import batches_a_step
+
 FORGIVEN = 0.1
 """Share of a training's time that does not count, see `training_progress`."""
 
@@ -28,7 +30,7 @@ class Schedule(Callback):
             `training_progress`, in [0, 1] and rising. Before the first and behind the last point the value
             is constant.
         n_batches: length of the training in batches. Default: from ``trainer.max_steps``, with every
-            optimizer stepping once a batch, or from ``trainer.max_epochs``.
+            optimizer stepping once a batch (or as many as are accumulated), or from ``trainer.max_epochs``.
     """
 
     name: str
@@ -147,7 +149,7 @@ def training_progress(trainer: L.Trainer, n_batches: int | None = None) -> float
 def training_batches(trainer: L.Trainer) -> int:
     """Batches in the whole training. Raises `CurriculumError` where only time or the user ends it."""
     if trainer.max_steps and trainer.max_steps > 0:
-        return trainer.max_steps // max(1, len(trainer.optimizers))
+        return trainer.max_steps // max(1, len(trainer.optimizers)) * batches_a_step(trainer)
     if trainer.max_epochs and trainer.max_epochs > 0:
         return trainer.max_epochs * int(trainer.num_training_batches)
     raise CurriculumError(

@@ -25,10 +25,12 @@ class PredictionFiles(L.Callback):
     def __init__(self, output: str | None = None) -> None:
         self.output = output
         self._n_written = 0
+        self._folder = Path()
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Number the files from 0."""
+        """Number the files from 0; the first process says where, as only it knows the run's name."""
         self._n_written = 0
+        self._folder = Path(trainer.strategy.broadcast(str(self._wanted_folder(trainer))))
 
     def on_predict_batch_end(
         self,
@@ -46,14 +48,14 @@ class PredictionFiles(L.Callback):
             # Processes count in steps of their number, so that no two write the same file.
             number = self._n_written * trainer.world_size + trainer.global_rank
             name = f"{piece.replace('/', '_')}_{pair}_{number:04d}.wav"
-            write_wav(self._folder(trainer) / name, audio.float().cpu().numpy(), pl_module.sample_rate)
+            write_wav(self._folder / name, audio.float().cpu().numpy(), pl_module.sample_rate)
             self._n_written += 1
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say where the files are."""
-        rank_zero_info(f"Wrote {self._n_written} transfers into {self._folder(trainer)}/.")
+        rank_zero_info(f"Wrote {self._n_written} transfers into {self._folder}/.")
 
-    def _folder(self, trainer: L.Trainer) -> Path:
+    def _wanted_folder(self, trainer: L.Trainer) -> Path:
         if self.output is not None:
             return Path(self.output)
         run_dirs = [logger.run_dir for logger in trainer.loggers if isinstance(logger, RunTracker)]

@@ -19,10 +19,11 @@ import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from callbacks.audio_examples import AudioExamples
-from callbacks.checkpointing import BestAndLast
+from callbacks.checkpointing import BestAndLast, WholeCheckpoints
 from callbacks.histories import Histories
 from callbacks.model_registry import RegisteredModel
 from callbacks.predictions import PredictionFiles
+from callbacks.random_numbers import RandomNumbers
 from callbacks.run_record import RunRecord
 from callbacks.system_metrics import SystemMetrics
 from callbacks.test_table import TestTableArtifact
@@ -31,6 +32,8 @@ from experiments import catalog, checkpoints
 from experiments.benchmark_models import real_time_factor
 from experiments.config_errors import explain
 from experiments.errors import UserError
+from experiments.processes import process_settings
+from experiments.switches import averaging, compile_networks, stepping_settings
 from experiments.tracking import RunTracker, n_batches_done, new_run_name, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
 
@@ -39,6 +42,8 @@ warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
 # Our samplers begin where the checkpoint's epoch was left, without the protocol that Lightning looks for.
 warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
+# Tables are gathered from all processes before their means are logged.
+warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\('(val|test)/.*sync_dist=True")
 logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
     lambda r: "litlogger" not in r.getMessage()
 )
@@ -108,7 +113,10 @@ class SuiteCLI(LightningCLI):
             default=False,
             help="After fit, validate the best checkpoint with the joint score too, and time its transfer.",
         )
+        parser.add_argument("--ema_decay", type=float | None, help="Average the weights.")
+        parser.add_argument("--compile", type=bool, default=False, help="Compile the networks.")
         parser.add_lightning_class_args(BestAndLast, "checkpoint")
+        parser.add_lightning_class_args(RandomNumbers, "random_numbers")
         parser.add_lightning_class_args(AudioExamples, "audio_examples")
         parser.add_lightning_class_args(Histories, "histories")
         parser.add_lightning_class_args(TransferCost, "transfer_cost")
@@ -151,9 +159,16 @@ class SuiteCLI(LightningCLI):
         """Make the trainer with the run's tracker, unless ``--trainer.logger false``; none without `run`."""
         if self.subcommand is None:
             return None
-        if self._get(self.config, "trainer").logger is not False:
+        settings = self._get(self.config_init, "trainer")
+        if settings.logger is not False:
             kwargs["logger"] = self._tracker()
-        return super().instantiate_trainer(**kwargs)
+        kwargs["plugins"] = [WholeCheckpoints(), *listed(settings.plugins)]
+        if (decay := self._get(self.config, "ema_decay")) is not None:
+            kwargs["callbacks"] = [*listed(settings.callbacks), averaging(decay)]
+        if self._get(self.config, "compile"):
+            compile_networks(self.model)
+        known = process_settings(vars(settings)) | stepping_settings(vars(settings), self.model)
+        return super().instantiate_trainer(**known, **kwargs)
 
     def _tracker(self) -> RunTracker:
         config = self.config[self.subcommand]
@@ -213,6 +228,11 @@ class SuiteCLI(LightningCLI):
 
     def _command(self, subcommand: str) -> str:
         return f"python -m experiments.run {subcommand} {shlex.join(self._typed)}"
+
+
+def listed(setting: Any) -> list[Any]:
+    """What a trainer takes as a list, as one, or not at all."""
+    return setting if isinstance(setting, list) else [] if setting is None else [setting]
 
 
 def build_model(experiment: str, scale: str | None = None) -> TimbreTransferModule:

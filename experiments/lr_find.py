@@ -18,6 +18,8 @@ from callbacks.range_test import RangeTest, run_range_test
 from callbacks.rate_curves import RateCurve, draw_curves
 from callbacks.run_record import RunRecord
 from experiments.cli import SuiteCLI
+from experiments.processes import process_settings
+from experiments.switches import stepping_settings
 from experiments.tracking import RunTracker, tracker_of
 
 KEY = "range_test"
@@ -62,7 +64,8 @@ class RangeTestCLI(SuiteCLI):
 
     def _make_trainer(self, ramp: L.Callback) -> L.Trainer:
         config = self._get(self.config_init, "trainer")
-        return self.trainer_class(**{**config, **ENDLESS, "callbacks": [ramp]})
+        known = process_settings(vars(config)) | stepping_settings(vars(config), self.model)
+        return self.trainer_class(**{**config, **known, **ENDLESS, "callbacks": [ramp]})
 
     def _record(self) -> None:
         record = next(c for c in self.trainer.callbacks if isinstance(c, RunRecord))  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import TransferBatch
+from lightning_modules.adversarial_training import Stepping
 from metrics.suite import EvaluationSuite, TestTable
 
 
@@ -33,8 +34,12 @@ class TimbreTransferModule(L.LightningModule):
     """A dataclass of what a user may turn when playing a file (`experiments.transfer --option`), if there is
     anything."""
 
+    stepping: Stepping = Stepping()
+    """What the trainer's settings ask of an architecture that optimises by hand; the CLI sets it."""
+
     def __init__(self, sample_rate: int, instruments: Sequence[str] = ()) -> None:
         super().__init__()
+        self._waiting: list[TransferBatch] = []
         self.sample_rate = sample_rate
         self.instruments = list(instruments)
         self.test_table: TestTable | None = None
@@ -80,7 +85,8 @@ class TimbreTransferModule(L.LightningModule):
     def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Transfer a validation batch and measure it with the cheap metrics; gives callbacks the transfer."""
         preds = self.transfer_batch(batch)
-        self._validation.update(preds, batch)
+        with torch.autocast(self.device.type, enabled=False):  # a metric is no network
+            self._validation.update(preds, batch)
         return preds
 
     def on_validation_epoch_end(self) -> None:
@@ -105,6 +111,17 @@ class TimbreTransferModule(L.LightningModule):
     def predict_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Transfer a batch."""
         return self.transfer_batch(batch)
+
+    def batches_of_step(self, batch: TransferBatch) -> list[TransferBatch]:
+        """All batches of a step when ``batch`` is its last one, and none before. For manual optimisation.
+
+        A step is made of `Stepping.n_batches`, or of fewer where the epoch ends.
+        """
+        self._waiting.append(batch)
+        if len(self._waiting) < self.stepping.n_batches and not self.trainer.is_last_batch:
+            return []
+        batches, self._waiting = self._waiting, []
+        return batches
 
     def log_terms(self, stage: str, terms: Mapping[str, Tensor], batch_size: int) -> None:
         """Log ``stage/name``: of each step in training, of the whole epoch and all processes elsewhere."""

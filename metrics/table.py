@@ -67,8 +67,11 @@ class TestTable:
 
     @classmethod
     def of(cls, rows: Iterable[TestRow]) -> TestTable:
-        """The table of ``rows``, with the metrics of the set that their windows give."""
-        rows = tuple(rows)
+        """The table of ``rows``, with the metrics of the set that their windows give.
+
+        Rows are sorted, so that a table does not depend on batches and processes.
+        """
+        rows = tuple(sorted(rows, key=lambda row: row.key))
         groups = {group: _set_metrics(members) for group, members in _grouped(rows).items()}
         return cls(rows, _set_metrics(rows), groups)
 

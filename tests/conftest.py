@@ -23,6 +23,12 @@ if threading.current_thread() is threading.main_thread():
     # A shell that starts the tests in the background has them ignore Ctrl-C; their commands would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tests that want more than a machine usually gives run when they are asked for."""
+    parser.addoption("--two-hosts", action="store_true", help="train on two network namespaces (needs root)")
+
+
 TINY_INSTRUMENTS = ("guitar_acoustic", "keyboard_acoustic", "synth_lead_synthetic", "violin")
 TINY_SAMPLE_RATE = 16000
 

@@ -20,9 +20,9 @@ class Players(L.LightningModule):
 
     def training_step(self, batch, batch_idx):
         first, second = self.optimizers()
-        take_turn(self, first, lambda: self.b * self.a, self.max_norm)
+        take_turn(self, first, (self.b * self.a for _ in range(1)), self.max_norm)
         self.gradients_of_b.append(self.b.grad)
-        take_turn(self, second, lambda: self.b * self.a.detach() ** 2)
+        take_turn(self, second, (self.b * self.a.detach() ** 2 for _ in range(1)))
 
     def configure_optimizers(self):
         return [torch.optim.SGD([parameter], lr=0.1) for parameter in (self.a, self.b)]

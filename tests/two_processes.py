@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader
 from datamodules.batch import TransferBatch
 from tests.trainers import quiet_trainer
 
+N_STEPS = 20
+
 
 class Dealt(L.LightningDataModule):
     """Fixed batches, of which every process gets its share of the examples."""
@@ -73,17 +75,18 @@ def assert_two_equal_one(
     folder: Path,
     tolerance: float = 1e-9,
 ) -> None:
-    """Train twice and compare; every weight must also have moved.
+    """Train `N_STEPS` steps twice and compare; every weight must also have moved.
 
     Args:
         build: makes the module, with the same weights each time. Its optimizers should not divide by the
             gradient's own size as Adam does: rounding errors of gradients near 0 would decide their sign.
-        batches: whole batches, of an even number of examples.
+        batches: whole batches, of an even number of examples; they are trained on again and again.
         folder: an empty folder.
         tolerance: of weights, absolute.
     """
-    [one] = train_on(1, build, batches, folder / "one")
-    first, second = train_on(2, build, batches, folder / "two")
+    steps = (list(batches) * N_STEPS)[:N_STEPS]
+    [one] = train_on(1, build, steps, folder / "one")
+    first, second = train_on(2, build, steps, folder / "two")
     before = dict(build().named_parameters())
     for name, weights in one.items():
         torch.testing.assert_close(first[name], second[name], atol=0, rtol=0, msg=lambda m: f"ranks: {m}")

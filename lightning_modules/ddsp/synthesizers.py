@@ -15,6 +15,7 @@ from datamodules.batch import FRAME_RATE_HZ
 from lightning_modules.ddsp.controls import Controls, physical_controls
 from lightning_modules.ddsp.network import RawControls
 from lightning_modules.ddsp.reverb import TrainableReverb
+from lightning_modules.layers.single_precision import in_float32
 
 FRAMES_AT_ONCE = 4096
 """Frames of all examples together that are synthesized in one go; bounds memory for long audio (63 MB at
@@ -193,6 +194,7 @@ class Synthesizer(nn.Module):
         self.noise_bias = noise_bias
         self.reverb = reverb
 
+    @in_float32
     def forward(
         self,
         raw: RawControls,

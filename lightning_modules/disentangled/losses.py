@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, l1_loss, log_softmax, normalize
 
+from lightning_modules.layers.single_precision import in_float32
+
 
 @dataclass
 class LossWeights:
@@ -65,6 +67,7 @@ def spectral_convergence(preds: Tensor, target: Tensor, floor: float = 1e-3) -> 
     return (error / size.clamp(min=floor)).mean()
 
 
+@in_float32
 def perceptual_distance(preds: Tensor, target: Tensor, mel_filters: Tensor, floor: float = 1e-4) -> Tensor:
     """L1 of log10 magnitudes in mel bands, as wide as the ear's; 0.05 is a decibel.
 
@@ -78,6 +81,7 @@ def perceptual_distance(preds: Tensor, target: Tensor, mel_filters: Tensor, floo
     return l1_loss(a, b)
 
 
+@in_float32
 def hsic(first: Tensor, second: Tensor) -> Tensor:
     """Hilbert-Schmidt independence criterion, normalised: 0 where the two are independent, 1 where equal.
 
@@ -108,6 +112,7 @@ def _centred(kernel: Tensor) -> Tensor:
     return kernel - kernel.mean(0, keepdim=True) - kernel.mean(1, keepdim=True) + kernel.mean()
 
 
+@in_float32
 def info_nce(styles: Tensor, classes: Tensor, temperature: float = 0.1) -> Tensor:
     """Cross-entropy of finding a recording of the same class among all others, by cosine.
 

@@ -16,7 +16,7 @@ from torchaudio.functional import melscale_fbanks
 from datamodules.batch import TransferBatch
 from datamodules.corpus import CorpusError
 from datamodules.spectrum_statistics import UNIFIED, StatisticsCache
-from lightning_modules.adversarial_training import take_turn
+from lightning_modules.adversarial_training import Attempts, take_turn
 from lightning_modules.disentangled import losses
 from lightning_modules.disentangled.losses import LossWeights
 from lightning_modules.disentangled.network import (
@@ -167,11 +167,19 @@ class DisentangledModule(TimbreTransferModule):
 
     def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
         """A turn of encoders and decoder, then one of the discriminator on the same embeddings."""
+        if not (batches := self.batches_of_step(batch)):
+            return
         generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
+        attempts = Attempts(self._remembered_attempt, batches)
+        losses = attempts.learn(lambda a: self._generator_loss(a, "train"))
+        take_turn(self, generator, losses, self.clip_norm)
+        losses = attempts.judge(lambda a: self._discriminator_loss(a, "train"))
+        take_turn(self, discriminator, losses, self.clip_norm)
+
+    def _remembered_attempt(self, batch: TransferBatch) -> Attempt:
         attempt = self.attempt(batch)
         self._remember(attempt.embeddings)
-        take_turn(self, generator, lambda: self._generator_loss(attempt, "train"), self.clip_norm)
-        take_turn(self, discriminator, lambda: self._discriminator_loss(attempt, "train"), self.clip_norm)
+        return attempt
 
     def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Measure the transfer, and the losses of training for what is generated."""

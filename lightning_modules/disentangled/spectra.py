@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from datamodules.spectrum_statistics import Statistics
 from lightning_modules.layers.constant_q import constant_q
+from lightning_modules.layers.single_precision import in_float32
 
 FLOOR = 3e-3
 """What is 50 dB below a bin's standard deviation counts as silence."""
@@ -60,6 +61,7 @@ class Representation:
         """How much audio ``n_frames`` frames give back, without the context they were made from."""
         return (n_frames - 1) * self.hop
 
+    @in_float32
     def analyse(self, audio: Tensor, sample_rate: int) -> Tensor:
         """``(B, context + T + context)``, ``T`` a multiple of the hop → complex ``(B, K, T / hop + 1)``."""
         window = self._window(audio)
@@ -68,6 +70,7 @@ class Representation:
         semitones = constant_q(audio, sample_rate, self.hop, n_frames, self.context, self.n_semitones)
         return torch.cat([fourier * (2 / window.sum()), semitones], dim=1)
 
+    @in_float32
     def synthesise(self, fourier: Tensor) -> Tensor:
         """Complex ``(B, F, N)`` → ``(B, n_samples(N))``, the inverse of `analyse` but for the context."""
         window = self._window(fourier.real)
@@ -115,10 +118,12 @@ class Normalisation(nn.Module):
         real, imaginary = (normalised * self.std[..., None] + self.mean[..., None]).unbind(1)
         return torch.complex(real, imaginary)
 
+    @in_float32
     def level(self, magnitude: Tensor) -> Tensor:
         """Magnitudes ``(B, F, N)`` → levels: 0 for silence, 1 for a bin's standard deviation; logarithmic."""
         return 1 + torch.log(magnitude / self._deviation(magnitude) + FLOOR) / _RANGE
 
+    @in_float32
     def magnitude(self, level: Tensor) -> Tensor:
         """The inverse of `level`; what is below silence is silence."""
         relative = torch.exp((level.clamp(0, LOUDEST) - 1) * _RANGE) - FLOOR

@@ -31,6 +31,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lightning_modules.layers.single_precision import in_float32
+
 
 class Scanned(NamedTuple):
     """What a scan gives."""
@@ -41,6 +43,7 @@ class Scanned(NamedTuple):
     """``(B, C, S)`` after the last step: what the scan of the next block starts from."""
 
 
+@in_float32
 def selective_scan(
     u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor, state: Tensor | None = None
 ) -> Scanned:

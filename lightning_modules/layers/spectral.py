@@ -10,7 +10,10 @@ from torch import Tensor
 from torch.nn.functional import l1_loss
 from torchaudio.functional import melscale_fbanks
 
+from lightning_modules.layers.single_precision import in_float32
 
+
+@in_float32
 def stft_magnitude(audio: Tensor, n_fft: int, hop: int) -> Tensor:
     """Magnitude of the short-time Fourier transform, Hann window, zero-padded at both ends.
 
@@ -31,6 +34,7 @@ def stft_magnitude(audio: Tensor, n_fft: int, hop: int) -> Tensor:
     return spectrum.abs()
 
 
+@in_float32
 def mr_stft(
     preds: Tensor, target: Tensor, fft_sizes: Sequence[int] = (2048, 1024, 512), floor: float = 1e-4
 ) -> Tensor:
@@ -64,6 +68,7 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
     )
 
 
+@in_float32
 def fft_convolve(audio: Tensor, impulse_response: Tensor) -> Tensor:
     """Causal linear convolution, cut to the length of ``audio``.
 

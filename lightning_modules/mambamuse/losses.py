@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
+from lightning_modules.layers.single_precision import in_float32
 from lightning_modules.layers.spectral import mel_filters, stft_magnitude
 
 
@@ -22,6 +23,7 @@ class LossWeights:
     """What the discriminators hold against the output."""
 
 
+@in_float32
 def mel_distance(
     preds: Tensor,
     target: Tensor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -12,7 +13,7 @@ from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
 from datamodules.corpus import CorpusError
-from lightning_modules.adversarial_training import take_turn
+from lightning_modules.adversarial_training import Attempts, take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, LeastSquaresLoss
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
@@ -25,6 +26,13 @@ from lightning_modules.transfer_module import TimbreTransferModule
 
 MAX_NORM = {"generator": 3.0, "discriminator": 2.0}
 """Gradients of either player are scaled down to this (the document's)."""
+
+
+class Attempt(NamedTuple):
+    """Audio ``(B, T)``: what the network makes of the sources of a batch, and the answers."""
+
+    preds: Tensor
+    target: Tensor
 
 
 class MambaMuseModule(TimbreTransferModule):
@@ -85,15 +93,20 @@ class MambaMuseModule(TimbreTransferModule):
 
     def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
         """The discriminator's turn, then the network's, on the same audio."""
+        if not (batches := self.batches_of_step(batch)):
+            return
+        attempts = Attempts(self.attempt, batches)
         optimizers = self.optimizers()
         generator, *judge = optimizers if isinstance(optimizers, list) else [optimizers]
+        if judge and self.loss_weights.adversarial:
+            take_turn(self, judge[0], attempts.judge(self._discriminator_loss), MAX_NORM["discriminator"])
+        take_turn(self, generator, attempts.learn(self._generator_loss), MAX_NORM["generator"])
+
+    def attempt(self, batch: TransferBatch) -> Attempt:
+        """Transfer the beginnings of the batch's sources: `segment_share` of them."""
         n_samples = max(1, round(self.segment_share * batch.source.shape[-1]))
         source, target = batch.source[:, :n_samples], self._target(batch)[:, :n_samples]
-        preds = self.transfer(source, batch.reference)
-        if judge and self.loss_weights.adversarial:
-            loss = lambda: self._discriminator_loss(preds.detach(), target)  # noqa: E731
-            take_turn(self, judge[0], loss, MAX_NORM["discriminator"])
-        take_turn(self, generator, lambda: self._generator_loss(preds, target), MAX_NORM["generator"])
+        return Attempt(self.transfer(source, batch.reference), target)
 
     def generator_terms(self, preds: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Every term of the network's loss, unweighted; the discriminator's only once it has a say."""
@@ -105,14 +118,15 @@ class MambaMuseModule(TimbreTransferModule):
             terms["adversarial"] = self.adversarial_loss.generator(self.discriminator(preds))
         return terms
 
-    def _generator_loss(self, preds: Tensor, target: Tensor) -> Tensor:
-        terms = self.generator_terms(preds, target)
+    def _generator_loss(self, attempt: Attempt) -> Tensor:
+        terms = self.generator_terms(*attempt)
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return weighted_sum(terms, self.loss_weights)
 
-    def _discriminator_loss(self, preds: Tensor, target: Tensor) -> Tensor:
+    def _discriminator_loss(self, attempt: Attempt) -> Tensor:
         assert self.discriminator is not None  # who has none has no optimizer for it
-        loss = self.adversarial_loss.discriminator(self.discriminator(target), self.discriminator(preds))
+        real, fake = self.discriminator(attempt.target), self.discriminator(attempt.preds.detach())
+        loss = self.adversarial_loss.discriminator(real, fake)
         self.log("train/discriminator", loss)
         return loss
 

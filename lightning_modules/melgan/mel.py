@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lightning_modules.layers.single_precision import in_float32
 from lightning_modules.layers.spectral import mel_filters, stft_magnitude
 
 
@@ -31,6 +32,7 @@ class LogMel:
         self.hop = hop
         self.floor = floor
 
+    @in_float32
     def __call__(self, audio: Tensor, sample_rate: int) -> Tensor:
         """``(B, T)`` at ``sample_rate`` Hz → ``(B, M, N)`` with ``N = n_frames(T)``."""
         return self.normalised(self.magnitudes(audio, sample_rate), sample_rate)
@@ -52,6 +54,7 @@ class LogMel:
         span = math.log(self.ceiling(sample_rate) / self.floor)
         return 2 * (magnitudes.clamp(min=self.floor) / self.floor).log() / span - 1
 
+    @in_float32
     def denormalised(self, frames: Tensor, sample_rate: int) -> Tensor:
         """The inverse of `normalised` above the floor."""
         span = math.log(self.ceiling(sample_rate) / self.floor)

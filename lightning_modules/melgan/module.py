@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -14,10 +15,11 @@ from torch.optim import Optimizer
 from torchaudio.functional import highpass_biquad
 
 from datamodules.batch import TransferBatch
-from lightning_modules.adversarial_training import take_turn
+from lightning_modules.adversarial_training import Attempts, take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, HingeLoss, feature_matching
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
+from lightning_modules.layers.single_precision import in_float32
 from lightning_modules.layers.spectral import mr_stft
 from lightning_modules.melgan.inference import Vocoding, vocode
 from lightning_modules.melgan.losses import LossWeights
@@ -29,6 +31,13 @@ CHUNK_FRAMES = 512
 """Frames that a transfer generates at a time: about six seconds."""
 LOWEST_HZ = 30.0
 """What is below is no music."""
+
+
+class Attempt(NamedTuple):
+    """Audio ``(B, T)``: a recording, and what the generator makes of its mel frames."""
+
+    real: Tensor
+    fake: Tensor
 
 
 class MelGANModule(TimbreTransferModule):
@@ -87,8 +96,9 @@ class MelGANModule(TimbreTransferModule):
 
     def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
         """Give both sides of the batch back."""
-        generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
-        self.vocoder_turns(self.recordings(batch), generator, discriminator)
+        if batches := self.batches_of_step(batch):
+            generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
+            self.vocoder_turns(batches, generator, discriminator)
 
     def recordings(self, batch: TransferBatch) -> Tensor:
         """All audio of a batch ``(B', T)``, T whole frames: a vocoder learns from whatever it hears."""
@@ -97,32 +107,41 @@ class MelGANModule(TimbreTransferModule):
         return torch.cat([side[:, :n_samples] for side in sides if side.shape[-1] >= n_samples])
 
     def vocoder_turns(
-        self, real: Tensor, generator: LightningOptimizer, discriminator: LightningOptimizer
+        self,
+        batches: Sequence[TransferBatch],
+        generator: LightningOptimizer,
+        discriminator: LightningOptimizer,
     ) -> None:
         """The discriminator's turn, then the generator's, on the same audio.
 
         Args:
-            real: ``(B, T)``, T whole frames.
+            batches: of the step.
             generator: the generator's optimizer.
             discriminator: the discriminator's.
         """
-        fake = self.network(self.mel(real, self.sample_rate))
+        attempts = Attempts(self.attempt, batches)
         if self._judges():
-            take_turn(self, discriminator, lambda: self._discriminator_loss(real, fake.detach()))
-        take_turn(self, generator, lambda: self._generator_loss(real, fake))
+            take_turn(self, discriminator, attempts.judge(self._discriminator_loss))
+        take_turn(self, generator, attempts.learn(self._generator_loss))
+
+    def attempt(self, batch: TransferBatch) -> Attempt:
+        """Give all recordings of a batch back."""
+        real = self.recordings(batch)
+        return Attempt(real, self.network(self.mel(real, self.sample_rate)))
 
     def _judges(self) -> bool:
         """Whether the discriminator has a say; while only the spectrum is learned it would be wasted."""
         return bool(self.loss_weights.adversarial or self.loss_weights.feature_matching)
 
-    def _discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+    def _discriminator_loss(self, attempt: Attempt) -> Tensor:
         loss = self.adversarial_loss.discriminator(
-            logits_of(self.discriminator(real)), logits_of(self.discriminator(fake))
+            logits_of(self.discriminator(attempt.real)), logits_of(self.discriminator(attempt.fake.detach()))
         )
         self.log("train/discriminator", loss)
         return loss
 
-    def _generator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+    def _generator_loss(self, attempt: Attempt) -> Tensor:
+        real, fake = attempt
         terms = {"mr_stft": mr_stft(fake, real)} | (self._judged(real, fake) if self._judges() else {})
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return weighted_sum(terms, self.loss_weights)
@@ -163,7 +182,7 @@ class MelGANModule(TimbreTransferModule):
         """Audio ``(B, n_samples)`` of mel frames ``(B, M, N)``; silence behind the last frame."""
         audio = vocode(self.vocoding(self.network), mel, self.mel.hop, CHUNK_FRAMES)
         # Mel bands begin above 0 Hz: of an offset the generator is told nothing, and it has one of its own.
-        audio = highpass_biquad(audio, self.sample_rate, LOWEST_HZ)[:, :n_samples]
+        audio = in_float32(highpass_biquad)(audio, self.sample_rate, LOWEST_HZ)[:, :n_samples]
         return pad(audio, (0, n_samples - audio.shape[-1]))
 
     def _require_fitting_mel(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
-from lightning_modules.adversarial_training import take_turn
+from lightning_modules.adversarial_training import Attempts, take_turn
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.layers.trained_instruments import TrainedInstruments
@@ -99,24 +100,28 @@ class MelGANStyleModule(MelGANModule):
 
     def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
         """Turns of the vocoder's two players, of the critic, and at times of the translator."""
+        if not (batches := self.batches_of_step(batch)):
+            return
         generator, discriminator, translator, critic = self.optimizers()  # type: ignore[attr-defined]
         if any(parameter.requires_grad for parameter in self.network.parameters()):
-            self.vocoder_turns(self.recordings(batch), generator, discriminator)
+            self.vocoder_turns(batches, generator, discriminator)
         if any(vars(self.style_loss_weights).values()):
-            self._style_turns(batch, translator, critic)
+            self._style_turns(batches, translator, critic)
 
     def recordings(self, batch: TransferBatch) -> Tensor:
         """The beginnings of both sides: their clips are longer than a vocoder needs to hear at once."""
         return super().recordings(batch)[:, : self.vocoder_frames * self.mel.hop]
 
     def _style_turns(
-        self, batch: TransferBatch, translator: LightningOptimizer, critic: LightningOptimizer
+        self, batches: Sequence[TransferBatch], translator: LightningOptimizer, critic: LightningOptimizer
     ) -> None:
-        self.trained_instruments.observe(batch.target_instrument)
-        domains = self.domains(batch)
-        take_turn(self, critic, lambda: self._critic_loss(domains))
-        if self.trainer.fit_loop.total_batch_idx % self.critic_turns == 0:
-            take_turn(self, translator, lambda: self._translator_loss(domains))
+        for batch in batches:
+            self.trained_instruments.observe(batch.target_instrument)
+        attempts = Attempts(self.domains, batches)
+        take_turn(self, critic, attempts.judge(self._critic_loss))
+        n_steps = self.trainer.fit_loop.total_batch_idx // self.stepping.n_batches
+        if n_steps % self.critic_turns == 0:
+            take_turn(self, translator, attempts.learn(self._translator_loss))
 
     def domains(self, batch: TransferBatch) -> Domains:
         """Sources, their translations and references, in the one order that both players are shown."""

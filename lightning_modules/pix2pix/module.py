@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
 from datamodules.corpus import CorpusError
-from lightning_modules.adversarial_training import take_turn
+from lightning_modules.adversarial_training import Attempts, take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, CrossEntropyLoss
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
@@ -105,12 +105,14 @@ class Pix2PixModule(TimbreTransferModule):
     def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
         """The generator's turn, then the discriminator's, on the same prediction."""
         self.trained_instruments.observe(batch.target_instrument)
-        attempt = self.attempt(batch)
+        if not (batches := self.batches_of_step(batch)):
+            return
+        attempts = Attempts(self.attempt, batches)
         optimizers = self.optimizers()
         generator, *judge = optimizers if isinstance(optimizers, list) else [optimizers]
-        take_turn(self, generator, lambda: self._generator_loss(attempt, "train"))
+        take_turn(self, generator, attempts.learn(lambda a: self._generator_loss(a, "train")))
         if judge and self.loss_weights.adversarial > 0:
-            take_turn(self, judge[0], lambda: self._discriminator_loss(attempt, "train"))
+            take_turn(self, judge[0], attempts.judge(lambda a: self._discriminator_loss(a, "train")))
 
     def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
         """Measure the transfer, and the losses of training."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from lightning_modules.layers.single_precision import in_float32
 from lightning_modules.pix2pix.network import UNet
 from lightning_modules.pix2pix.spectrogram import Spectrogram
 
@@ -23,6 +24,7 @@ def direction(spectrum: Tensor) -> Tensor:
     return spectrum / spectrum.abs().clamp(min=QUIET)
 
 
+@in_float32
 def turned(source: Tensor, turn: Tensor) -> Tensor:
     """The source's phase, turned where an image says so.
 

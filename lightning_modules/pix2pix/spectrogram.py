@@ -16,6 +16,8 @@ import math
 import torch
 from torch import Tensor
 
+from lightning_modules.layers.single_precision import in_float32
+
 AMIN = 2.0**-16
 _RANGE = math.log1p(1 / AMIN)
 
@@ -108,6 +110,7 @@ class Spectrogram:
         """How much audio ``n_frames`` frames give back, without the context they were made from."""
         return (n_frames - 1) * self.hop
 
+    @in_float32
     def analyse(self, audio: Tensor) -> Tensor:
         """Audio and its context to frames; a full-scale sine has magnitude 1.
 
@@ -122,15 +125,18 @@ class Spectrogram:
         spectrum = torch.stft(audio, self.n_fft, self.hop, window=window, center=False, return_complex=True)
         return spectrum * (2 / window.sum())
 
+    @in_float32
     def synthesise(self, spectrum: Tensor) -> Tensor:
         """Complex ``(B, F, N)`` → ``(B, n_samples(N))``, the inverse of `analyse` but for the context."""
         window = self._window(spectrum.real)
         return torch.istft(spectrum * (window.sum() / 2), self.n_fft, self.hop, window=window)
 
+    @in_float32
     def image(self, spectrum: Tensor) -> Tensor:
         """Complex ``(B, F, N)`` → ``(B, 1, K, N)`` on the document's scale."""
         return to_scale(spectrum[:, : self.n_bins].abs()).unsqueeze(1)
 
+    @in_float32
     def magnitude(self, image: Tensor, source: Tensor) -> Tensor:
         """``(B, 1, K, N)`` predicted and the source's complex ``(B, F, N)`` → magnitudes ``(B, F, N)``."""
         return self.high_band(from_scale(image.squeeze(1)), source.abs())

@@ -50,8 +50,8 @@ class TwoPlayers(L.LightningModule):
     def training_step(self, batch: torch.Tensor, batch_idx: int) -> None:
         first, second = self.optimizers()  # type: ignore[misc]
         g, d = self.generator.weight, self.discriminator.weight
-        take_turn(self, first, lambda: (g - d.detach()).square().sum() / 2)
-        take_turn(self, second, lambda: 100 * (d - g.detach()).square().sum() / 2)
+        take_turn(self, first, ((g - d.detach()).square().sum() / 2 for _ in range(1)))
+        take_turn(self, second, (100 * (d - g.detach()).square().sum() / 2 for _ in range(1)))
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return [torch.optim.SGD(part.parameters(), lr=0.1) for part in (self.generator, self.discriminator)]
@@ -127,7 +127,8 @@ def test_every_training_of_a_test_sees_the_same_batches() -> None:
 def test_an_optimizer_that_never_steps_has_no_curve() -> None:
     class Waiting(TwoPlayers):
         def training_step(self, batch: torch.Tensor, batch_idx: int) -> None:
-            take_turn(self, self.optimizers()[0], lambda: self.generator.weight.square().sum())  # type: ignore[index]
+            losses = (self.generator.weight.square().sum() for _ in range(1))
+            take_turn(self, self.optimizers()[0], losses)  # type: ignore[index]
 
     assert list(run(Waiting())) == ["generator alone", "generator together"]
 

@@ -1,0 +1,18 @@
+"""Accumulation and mixed precision."""
+
+from tests.ddsp.test_two_processes import noiseless
+from tests.switches import assert_halves_equal_whole, assert_trains_and_transfers_in_bfloat16
+
+
+def test_two_half_batches_are_a_whole(tone_batch):
+    softer = tone_batch._replace(target=tone_batch.target * 0.5)
+    assert_halves_equal_whole(noiseless, softer)
+
+
+def test_it_trains_and_transfers_in_bfloat16(tone_batch):
+    def heard():
+        module = noiseless()
+        module.trained_instruments.observe(tone_batch.target_instrument)
+        return module
+
+    assert_trains_and_transfers_in_bfloat16(heard, tone_batch)
