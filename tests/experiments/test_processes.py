@@ -77,16 +77,9 @@ def test_torchrun_trains_one_run_and_tests_it_as_one_process_does(
         *("--trainer.max_epochs", "1", "--data.init_args.batches_per_epoch", "2"),
         *("--data.init_args.test_pieces", "3", "--audio_examples.n_test", "0"),
     ]
-    command = [
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node=2",
-        "--master-port=0",
-        "-m",
-        "experiments.run",
-    ]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "experiments.run"]
     result = subprocess.run(
-        [sys.executable, *command, "fit", *options],
+        [sys.executable, *launch, "fit", *options],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
