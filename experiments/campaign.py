@@ -136,7 +136,8 @@ def _rest_of_run(
     found = finished_runs.find(settings.runs_dir, wanted)
     command = ("--config", name, "--scale", settings.scale, *options)
     if found and is_running(found.run_dir):
-        raise UserError(f"The run {found.run_dir} is at work in another process; wait for it.")
+        print(f"The run {found.run_dir} is at work in another process and left to it.", file=sys.stderr)
+        return ()
     if entry.get("only_test"):
         return () if found and found.is_tested else ("test", *command)
     if found is None:

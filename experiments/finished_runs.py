@@ -13,8 +13,10 @@ from experiments.outbox import Journal
 from metrics.table import TestTable
 
 CONFIG, TEST_CONFIG, TEST_TABLE = "config.yaml", "test_config.yaml", "test_table.json"
-ELSEWHERE = {"seed_everything", "runs_dir", "trainer.max_time"}
-"""Keys that do not decide what is learnt, and the seed, which is looked at by itself."""
+DECISIVE = ("model", "data", "trainer", "checkpoint")
+"""The parts of a config that decide what is learnt; scale and seed are looked at by themselves."""
+GUARDS = {"trainer.max_time"}
+"""Keys in them that do not, unless they end a training early, which is seen by its batches."""
 OF_THE_TEST = {
     f"data.init_args.{name}" for name in ("test_pieces", "test_clip_s", "test_reference_s", "test_bank")
 }
@@ -93,7 +95,8 @@ def _agreeing(runs_dir: Path, wanted: Wanted) -> Iterator[Path]:
     for path in sorted((runs_dir / wanted.experiment).glob(f"*/{CONFIG}")):
         config = _read(path)
         same = config.get("scale") == wanted.scale and config.get("seed_everything") == wanted.seed
-        if same and not set(differences(wanted.config, config)) - ELSEWHERE - OF_THE_TEST:
+        decisive = {key: value for key, value in wanted.config.items() if key in DECISIVE}
+        if same and not set(differences(decisive, config)) - GUARDS - OF_THE_TEST:
             yield path.parent
 
 
