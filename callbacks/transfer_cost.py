@@ -17,13 +17,14 @@ from datamodules.batch import TransferBatch
 from experiments.tracking import n_batches_done, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
 
-REAL_TIME_FACTOR, PARAMETERS = "test/real_time_factor", "test/transfer_parameters"
+REAL_TIME_FACTOR, PARAMETERS = "real_time_factor", "transfer_parameters"
 
 
 class TransferCost(L.Callback):
     """Log ``test/real_time_factor`` and ``test/transfer_parameters`` when a test has ended.
 
-    The first example of the test is transferred alone, as by a musician, analysis and resynthesis included.
+    A thorough validation (`TimbreTransferModule.validates_thoroughly`) logs the same as ``val/…``. The first
+    example is transferred alone, as by a musician, analysis and resynthesis included.
 
     Args:
         repeats: how often, after once for allocations and caches; the quickest counts. 0 turns it off.
@@ -35,6 +36,10 @@ class TransferCost(L.Callback):
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the example of a test before."""
+        self._example = None
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forget the example of a validation before."""
         self._example = None
 
     def on_test_batch_end(
@@ -50,14 +55,25 @@ class TransferCost(L.Callback):
         if self._example is None:
             self._example = batch.source[:1], batch.reference[:1], batch.target_instrument[:1]
 
+    on_validation_batch_end = on_test_batch_end
+
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure and log; anchors cost nothing that matters."""
+        self._log(trainer, pl_module, "test")
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Measure and log, if this validation is a thorough one."""
+        if getattr(pl_module, "validates_thoroughly", False):
+            self._log(trainer, pl_module, "val")
+
+    def _log(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         tracker = tracker_of(trainer)
         if tracker is None or self._example is None or self.repeats == 0:
             return
         if isinstance(pl_module, TimbreTransferModule) and not pl_module.is_anchor:
             values = measure_cost(pl_module, *self._example, self.repeats)
-            tracker.log_metrics(values, n_batches_done(trainer))
+            named = {f"{stage}/{name}": value for name, value in values.items()}
+            tracker.log_metrics(named, n_batches_done(trainer))
 
 
 def measure_cost(
@@ -73,9 +89,9 @@ def measure_cost(
         repeats: transfers that are timed, at least 1.
 
     Returns:
-        ``test/real_time_factor``: seconds of work for a second of audio, below 1 is faster than real time: on
+        ``real_time_factor``: seconds of work for a second of audio, below 1 is faster than real time: on
         a CPU processor time with one thread, on a GPU by the clock; the least of ``repeats``.
-        ``test/transfer_parameters``: values of the parameters that the transfer reads, so without
+        ``transfer_parameters``: values of the parameters that the transfer reads, so without
         discriminators and whatever else only training needs.
     """
 

@@ -87,6 +87,12 @@ def find(name: str) -> Path:
     )
 
 
+def name_or_path(name: str) -> str:
+    """An experiment's name as it is, a file as an absolute path: what means the same in every folder."""
+    path = find(name)
+    return name if path.is_relative_to(CONFIGS) else str(path.resolve())
+
+
 def read_request(arguments: list[str]) -> Request:
     """Resolve the ``--config`` and ``--scale`` of a command line.
 

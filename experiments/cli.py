@@ -29,12 +29,11 @@ from callbacks.system_metrics import SystemMetrics
 from callbacks.test_table import TestTableArtifact
 from callbacks.transfer_cost import TransferCost
 from experiments import catalog, checkpoints
-from experiments.benchmark_models import real_time_factor
 from experiments.config_errors import explain
 from experiments.errors import UserError
 from experiments.processes import process_settings
 from experiments.switches import averaging, compile_networks, stepping_settings
-from experiments.tracking import RunTracker, n_batches_done, new_run_name, tracker_of
+from experiments.tracking import RunTracker, new_run_name
 from lightning_modules.transfer_module import TimbreTransferModule
 
 # Noise that says nothing to a user of this suite.
@@ -209,18 +208,11 @@ class SuiteCLI(LightningCLI):
         path = getattr(callback, "best_model_path", None) or getattr(callback, "last_model_path", None)
         of_best = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True}
         if config.validate_after_fit:
-            self._validate_thoroughly(of_best)
+            self.model.validates_thoroughly = True
+            self.trainer.validate(self.model, **of_best)
+            self.model.validates_thoroughly = False
         if config.test_after_fit:
             self.trainer.test(self.model, **of_best)
-
-    def _validate_thoroughly(self, of_best: dict[str, Any]) -> None:
-        self.model.validates_thoroughly = True
-        self.trainer.validate(self.model, **of_best)
-        self.model.validates_thoroughly = False
-        if (tracker := tracker_of(self.trainer)) is not None:
-            speed = {"val/real_time_factor": real_time_factor(self.model)}
-            tracker.log_metrics(speed, n_batches_done(self.trainer))
-            tracker.finalize("success")
 
     def predict(self, **arguments: Any) -> None:
         """Write the transfers of the test clips as files; `PredictionFiles` does, so nothing is collected."""

@@ -47,8 +47,7 @@ def write_best(
 def as_config(trial: FrozenTrial, sweep: str, experiment: str, space: Space, metrics: Sequence[str]) -> str:
     """The trial's values as a difference over the experiment."""
     scores = ", ".join(f"{name} {value:.4g}" for name, value in zip(metrics, trial.values, strict=True))
-    known = {found.name for found in catalog.experiments()}
-    over = experiment if experiment in known else catalog.find(experiment).resolve()
+    over = catalog.name_or_path(experiment)
     title = f"# {Path(over).stem}, tuned: trial {trial.number} of the sweep {sweep}, {scores} in validation"
     return f"{title}\n{catalog.OVER} {over}\n" + yaml.safe_dump(
         nested(space.values(trial.params)), sort_keys=False

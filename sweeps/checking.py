@@ -14,7 +14,7 @@ from experiments.errors import UserError, nearest, users_error
 from metrics.catalogue import DESCRIPTIONS
 from sweeps.spaces import Space, as_options
 
-REAL_TIME_FACTOR = "val/real_time_factor"
+COSTS = ("val/real_time_factor", "val/transfer_parameters")
 Direction = Literal["minimize", "maximize"]
 
 
@@ -127,11 +127,11 @@ def _direction(objective: str, known: Mapping[str, Direction]) -> Direction:
     names = {f"val/{name}": DESCRIPTIONS[name] for name in SELECTION}
     if objective in known:
         return known[objective]
-    if objective == REAL_TIME_FACTOR:
+    if objective in COSTS:
         return "minimize"
     if objective in names:
         return "maximize" if names[objective].higher_is_better else "minimize"
-    choices = [*names, *(name for name in known if name not in names), REAL_TIME_FACTOR]
+    choices = [*names, *(name for name in known if name not in names), *COSTS]
     raise UserError(
         f"There is no objective '{objective}'; there are {', '.join(choices)}.{nearest(objective, choices)}"
     )

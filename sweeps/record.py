@@ -29,6 +29,7 @@ class SweepRecord:
     """
 
     def __init__(self, folder: Path, uri: str) -> None:
+        self.folder = folder
         self._journal = Journal(folder)
         self._store = MlflowStore(uri)
 

@@ -101,6 +101,10 @@ class Space(NamedTuple):
             found[key] = next((choice for choice in choices if as_text(choice) == stored), stored)
         return found
 
+    def stored(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        """``values`` as Optuna stores them."""
+        return {key: self.distributions[key].stored(value) for key, value in values.items()}
+
     def as_data(self) -> dict[str, Any]:
         """Plain data that is equal where the spaces are."""
         return {key: list(distribution) for key, distribution in self.distributions.items()}

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from experiments.errors import UserError
 
 DEFAULT_STORAGE = "sqlite:///sweeps.db"
-HEARTBEAT_S, GRACE_S = 5, 30
+HEARTBEAT_S, GRACE_S = 10, 60
 """A trial whose worker has not been heard of for the grace period is tried again by another worker."""
 MAX_RETRIES = 3
 """A trial whose worker died so often may be what kills them; another one takes its place."""

@@ -49,13 +49,16 @@ def workplace(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Fit the sixth architecture for three short epochs; `fit` then tests it."""
+    """Fit the sixth architecture for three short epochs; `fit` then validates and tests it thoroughly."""
     from experiments.cli import SuiteCLI
 
     root = tmp_path_factory.mktemp("trained")
     with working_in(root) as uri:
         SuiteCLI(
-            ["fit", "--config", str(SIXTH), "--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"]
+            [
+                *("fit", "--config", str(SIXTH), "--validate_after_fit", "true"),
+                *("--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"),
+            ]
         )
     [run_dir] = (root / "runs" / "sixth").iterdir()
     return Trained(root, uri, run_dir)

@@ -93,15 +93,33 @@ def test_the_listing_has_one_described_line_for_every_experiment() -> None:
         assert len(line.split()) > 3, f"{experiment.path} needs a first comment that says what it is"
 
 
-@pytest.mark.parametrize("command", ["run", "compare --help", "transfer --help", "outbox --help"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "experiments.run",
+        "experiments.compare --help",
+        "experiments.transfer --help",
+        "experiments.outbox --help",
+        "sweeps.run --help",
+    ],
+)
 def test_light_commands_import_nothing_heavy(command: str) -> None:
     module, *arguments = command.split()
     code = (
         f"import sys, runpy; sys.argv = {['x', *arguments]!r}\n"
-        f"try: runpy.run_module('experiments.{module}', run_name='__main__')\n"
+        f"try: runpy.run_module('{module}', run_name='__main__')\n"
         "except SystemExit as end: assert not end.code\n"
         "assert not {'lightning', 'torch', 'mlflow', 'librosa'} & set(sys.modules)"
     )
     subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, cwd=Path(__file__).parents[2]
     )
+
+
+def test_a_file_is_named_so_that_it_is_found_from_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.yaml").write_text("# mine\n")
+    monkeypatch.chdir(tmp_path)
+    assert catalog.name_or_path("mine.yaml") == str(tmp_path / "mine.yaml")
+    assert catalog.name_or_path("ddsp") == "ddsp"

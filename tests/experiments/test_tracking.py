@@ -63,6 +63,7 @@ def test_a_run_holds_everything(trained: Trained) -> None:
     assert {"train/magnitude", "train/waveform", "val/mr_stft", "test/mr_stft"} <= set(run.data.metrics)
     assert 0 < run.data.metrics["test/real_time_factor"] < 10
     assert run.data.metrics["test/transfer_parameters"] == 2 * 33
+    assert {"val/pitch_jaccard_distance", "val/real_time_factor"} <= set(run.data.metrics)
     stored = artifacts(trained.uri, run.info.run_id)
     assert {"config.yaml", "packages.txt", "test_table.json"} <= stored
     assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= stored

@@ -5,7 +5,7 @@ import torch
 from datamodules.batch import TransferBatch
 from datamodules.corpus import Corpus
 from metrics.catalogue import DESCRIPTIONS
-from metrics.suite import EvaluationSuite, TestTable
+from metrics.suite import SELECTION, EvaluationSuite, TestTable
 from tests.metrics.conftest import RATE
 
 CHEAP = {"chroma_cosine", "mfcc_distance", "mr_stft", "lsd_mel_db", "loudness_l1_db"}
@@ -46,6 +46,17 @@ def test_validation_gives_what_the_functions_give_example_by_example(anchor_batc
 def test_a_test_has_every_metric_of_the_catalogue_and_no_other(tested: TestTable):
     of_rows = set(tested.rows[0].metrics)
     assert of_rows | set(tested.set_metrics) - {"frechet_triplet_2_windows"} == set(DESCRIPTIONS)
+
+
+def test_choosing_between_trainings_measures_what_the_test_measures(
+    tested: TestTable, tiny_corpus: Corpus, anchor_batch: TransferBatch
+):
+    suite = EvaluationSuite.for_selection(RATE, tiny_corpus.instruments, tiny_corpus.root)
+    one = part(anchor_batch, 1)
+    suite.update(one.target, one)
+    found = suite.compute().rows[0].metrics
+    assert set(SELECTION) <= set(found) and not {"visqol", "pesq", "raw_pitch_accuracy"} & set(found)
+    assert found == {name: tested.rows[0].metrics[name] for name in found}
 
 
 def test_rows_tell_whose_audio_is_the_same(tested: TestTable, anchor_batch: TransferBatch):
