@@ -38,8 +38,8 @@ SELECTION = (
     *("triplet_timbre_distance", "instrument_accuracy"),
 )
 """Names of what chooses between trainings."""
-EXAMPLES_PER_WORKER = 4
-"""A worker takes about as long to start as two examples take."""
+EXAMPLES_PER_WORKER, QUICK_EXAMPLES_PER_WORKER = 4, 32
+"""A worker takes about as long to start as two examples of a test take, or many of a selection."""
 MAX_WAITING = 256
 """Examples that wait for a worker at most; each holds a few MB."""
 
@@ -73,7 +73,8 @@ class EvaluationSuite:
 
         The arguments are those of `for_test`. It leaves out what takes long.
         """
-        return _Test(sample_rate, instruments, corpus_root, VALIDATION_METRICS, ())
+        quick = QUICK_EXAMPLES_PER_WORKER
+        return _Test(sample_rate, instruments, corpus_root, VALIDATION_METRICS, (), quick)
 
     @staticmethod
     def for_test(
@@ -138,10 +139,12 @@ class _Test(EvaluationSuite):
         corpus_root: Path | None,
         signal_metrics: tuple[Callable[[Tensor, Tensor, int], Tensor], ...],
         melody_metrics: tuple[Callable[[Pitch, Pitch], Tensor], ...],
+        examples_per_worker: int = EXAMPLES_PER_WORKER,
     ) -> None:
         super().__init__(sample_rate, instruments)
         folders = _space_path(corpus_root), _analyses_folder(corpus_root)
         self._setting = Setting(sample_rate, *folders, signal_metrics, melody_metrics)
+        self._examples_per_worker = examples_per_worker
         self._waiting: list[Example] = []
 
     def update(self, preds: Tensor, batch: TransferBatch) -> None:
@@ -174,7 +177,7 @@ class _Test(EvaluationSuite):
         return TestTable.of(self.rows)
 
     def _measure_waiting(self) -> None:
-        workers = _workers(len(self._waiting))
+        workers = _workers(len(self._waiting), self._examples_per_worker)
         job = partial(measure, setting=self._setting)
         with _one_thread():
             for example, measured in run_jobs(
@@ -213,10 +216,10 @@ def _analyses_folder(corpus_root: Path | None) -> Path | None:
     return None if corpus_root is None else Path(corpus_root) / "evaluation" / "analyses"
 
 
-def _workers(n_examples: int) -> int:
+def _workers(n_examples: int, examples_per_worker: int) -> int:
     """Processes that pay: the cores of this rank, but no worker for a few examples."""
     cores = available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, min(cores, n_examples // EXAMPLES_PER_WORKER))
+    return max(1, min(cores, n_examples // examples_per_worker))
 
 
 def _use_one_thread() -> None:

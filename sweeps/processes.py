@@ -7,6 +7,7 @@ that has imported Lightning once, which saves a trial some 15 seconds.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import multiprocessing
@@ -53,7 +54,8 @@ class Job:
         """Ask the process to end as with Ctrl-C, so that it writes what it has; end it if it does not."""
         for number, seconds in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, None)):
             if self._process.is_alive() and self._process.pid:
-                os.killpg(self._process.pid, number)
+                with contextlib.suppress(ProcessLookupError):  # it has only just begun
+                    os.killpg(self._process.pid, number)
                 self._process.join(seconds)
 
     @property
@@ -69,7 +71,7 @@ class Job:
 
 def ask(module: str, function: str, *arguments: Any) -> Any:
     """What a function that needs Lightning answers, called in a process that has it."""
-    with ProcessPoolExecutor(1, mp_context=CONTEXT) as pool:
+    with ProcessPoolExecutor(1, mp_context=CONTEXT, initializer=_lead_group) as pool:
         return pool.submit(_call, module, function, *arguments).result()
 
 
@@ -79,8 +81,7 @@ def _call(module: str, function: str, *arguments: Any) -> Any:
 
 
 def _run(arguments: list[str], output: str, environment: dict[str, str], folder: str) -> None:
-    os.setsid()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _lead_group()
     os.environ.update(environment)
     os.chdir(folder)
     with open(output, "ab") as file:
@@ -89,6 +90,12 @@ def _run(arguments: list[str], output: str, environment: dict[str, str], folder:
     sys.argv = ["experiments.run", *arguments]
     # As the main module, from which Lightning learns how to start the other processes of a DDP job.
     runpy.run_module("experiments.run", run_name="__main__", alter_sys=True)
+
+
+def _lead_group() -> None:
+    """Make this process the first of a group, and end the group when the worker ends."""
+    os.setsid()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:

@@ -133,7 +133,7 @@ def test_processes_give_the_table_that_one_process_gives(
     batch = part(anchor_batch, 2, target=None, track=["polyphonic"] * 2)
     tables = []
     for workers in (1, 2):
-        monkeypatch.setattr("metrics.suite._workers", lambda n, workers=workers: workers)
+        monkeypatch.setattr("metrics.suite._workers", lambda *_, workers=workers: workers)
         suite = EvaluationSuite.for_test(RATE, tiny_corpus.instruments, tiny_corpus.root)
         suite.update(batch.reference, batch)
         tables.append(suite.compute())

@@ -67,7 +67,7 @@ class Worker:
         return None
 
 
-def wait_for(condition: Callable[[], object], workers: list[Worker], seconds: float = 400) -> None:
+def wait_for(condition: Callable[[], object], workers: list[Worker], seconds: float = 1500) -> None:
     end = time.monotonic() + seconds
     while not condition():
         said = "\n".join(worker.output.read_text() for worker in workers)
@@ -110,7 +110,7 @@ def end_two_of_three(root: Path, uri: str, storage: str, workers: list[Worker]) 
         ended.append((worker, trial))
     [last] = [worker for worker in workers if worker not in [one for one, _ in ended]]
     order = [ended[0][0], ended[1][0], last]
-    codes = [worker.process.wait(timeout=400) for worker in order]
+    codes = [worker.process.wait(timeout=1500) for worker in order]
     assert codes[2] == 0, last.output.read_text()
     return Swept(root, uri, storage, ended[0][1], ended[1][1], codes)
 
