@@ -32,6 +32,7 @@ def draw(study: optuna.Study, metrics: Sequence[str], folder: Path) -> list[Path
 
     matplotlib.use("Agg")
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes")
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return []
     paths = []
@@ -52,14 +53,18 @@ def draw(study: optuna.Study, metrics: Sequence[str], folder: Path) -> list[Path
 def _pictures(study: optuna.Study, metrics: Sequence[str]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
     from optuna.visualization import matplotlib as plots
 
-    for index, metric in enumerate(metrics):
+    for index, (metric, direction) in enumerate(zip(metrics, study.directions, strict=True)):
         suffix = "" if len(metrics) == 1 else f"_{metric.rpartition('/')[2]}"
-        options: dict[str, Any] = {"study": study, "target_name": metric}
+        shown: dict[str, Any] = {"study": study, "target_name": metric}
+        importances = shown
         if suffix:
-            options["target"] = lambda trial, index=index: trial.values[index]
-        yield f"history{suffix}", plots.plot_optimization_history, options
-        yield f"importances{suffix}", plots.plot_param_importances, options
-        yield f"slice{suffix}", plots.plot_slice, options
+            # Importances are those for low values, unless Optuna may look at the study's own direction.
+            sign = -1 if direction == optuna.study.StudyDirection.MAXIMIZE else 1
+            importances = shown | {"target": lambda trial, i=index, sign=sign: sign * trial.values[i]}
+            shown = shown | {"target": lambda trial, i=index: trial.values[i]}
+        yield f"history{suffix}", plots.plot_optimization_history, shown
+        yield f"importances{suffix}", plots.plot_param_importances, importances
+        yield f"slice{suffix}", plots.plot_slice, shown
     if len(metrics) in (2, 3):
         yield "pareto", plots.plot_pareto_front, {"study": study, "target_names": list(metrics)}
 
