@@ -289,8 +289,8 @@ def _require_fitting_sizes(
     if lengths != [5, 5, 5, 4, 4, 4] or channels[3] != channels[4]:
         raise NetworkSizeError(
             "network needs five channels, of which the last two are equal, five kernels and five n_mamba, "
-            f"and four strides, decoder_kernels and n_decoder_mamba, found {', '.join(map(str, of_blocks))} and "
-            f"{', '.join(map(str, of_stages))}."
+            f"and four strides, decoder_kernels and n_decoder_mamba, found {', '.join(map(str, of_blocks))} "
+            f"and {', '.join(map(str, of_stages))}."
         )
     if any(kernel % stride for kernel, stride in zip(decoder_kernels, reversed(strides), strict=True)):
         raise NetworkSizeError(
