@@ -107,7 +107,7 @@ class MlflowStore:
             self.client.create_run,
             experiment_id,
             start_time=start["time_ms"],
-            tags={"journal": start["journal"]},
+            tags={**start.get("tags", {}), "journal": start["journal"]},
             run_name=start["run_name"],
         )
         return str(run.info.run_id)

@@ -19,7 +19,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,14 +59,21 @@ class Journal:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def start(self, experiment: str, run_name: str) -> None:
-        """Add the event every journal begins with; a journal that has begun continues."""
+    def start(self, experiment: str, run_name: str, tags: Mapping[str, str] | None = None) -> None:
+        """Add the event every journal begins with; a journal that has begun continues.
+
+        Args:
+            experiment: in MLflow.
+            run_name: likewise.
+            tags: that the run has from its first moment, such as whose child it is.
+        """
         if self.path.is_file():
             if not self.path.read_bytes().endswith(b"\n"):  # the process died while writing a line
                 self.path.open("a").write("\n")
             self.append("status", status="RUNNING", name=run_name)
         else:
-            self.append("start", experiment=experiment, run_name=run_name, journal=uuid.uuid4().hex)
+            identity = {"experiment": experiment, "run_name": run_name, "journal": uuid.uuid4().hex}
+            self.append("start", **identity, tags=dict(tags or {}))
 
     def entries(self, offset: int = 0) -> Iterator[Entry]:
         """The complete events from byte ``offset`` on."""

@@ -152,11 +152,10 @@ class RunTracker(Logger):
         if self._sender is None:
             self._lock = hold(self.run_dir)
             # MLflow's pages show runs of several experiments side by side, by this name alone.
-            self._journal.start(self._experiment_name, f"{self._experiment_name}/{self._run_name}")
+            tags = json.loads(os.environ.get(RUN_CONTEXT, "{}"))
+            self._journal.start(self._experiment_name, f"{self._experiment_name}/{self._run_name}", tags)
             self._sender = Sender(self._journal, self._uri)
             self._sender.start()
-            if context := os.environ.get(RUN_CONTEXT):
-                self._journal.append("tags", values=json.loads(context))
             atexit.register(self._close, "FAILED")  # whatever ends the process before `finalize` does
 
     def _close(self, status: str) -> None:
