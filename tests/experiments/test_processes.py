@@ -88,7 +88,7 @@ def test_torchrun_trains_one_run_and_tests_it_as_one_process_does(
     assert result.returncode == 0, result.stderr[-3000:]
     [run_dir] = workplace.glob("runs/*/*")
     with sqlite3.connect("mlflow.db") as store:
-        assert store.execute("SELECT name, status FROM runs").fetchall() == [(run_dir.name, "FINISHED")]
+        assert store.execute("SELECT status FROM runs").fetchall() == [("FINISHED",)]
     of_two = TestTable.from_json((run_dir / "test_table.json").read_text())
     SuiteCLI(["test", *options, "--ckpt_path", "best"])
     of_one = TestTable.from_json((run_dir / "test_table.json").read_text())

@@ -74,7 +74,7 @@ def test_two_hosts_train_one_run(tiny_corpora_dir: Path, workplace: Path) -> Non
     assert codes == [0, 0], [(workplace / f"{host}.log").read_text()[-2000:] for host in HOSTS]
     [run_dir] = workplace.glob("runs/*/*")
     with sqlite3.connect("mlflow.db") as store:
-        assert store.execute("SELECT name, status FROM runs").fetchall() == [(run_dir.name, "FINISHED")]
+        assert store.execute("SELECT status FROM runs").fetchall() == [("FINISHED",)]
     assert (run_dir / "test_table.json").is_file()
     weights = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     n_bytes = 4 * sum(tensor.numel() for tensor in weights.values())
