@@ -301,5 +301,7 @@ def show(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    # Both interrupt. A shell that starts a job in the background has it, and its trainings, ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     run_command(main)
