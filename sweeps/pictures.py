@@ -13,6 +13,8 @@ from optuna.trial import TrialState
 
 from datamodules.atomic_files import write_beside
 
+INCHES_PER_PANEL = 4.0
+"""A panel is named by its parameter, which takes some room."""
 log = logging.getLogger(__name__)
 
 
@@ -42,9 +44,11 @@ def draw(study: optuna.Study, metrics: Sequence[str], folder: Path) -> list[Path
         except (ValueError, RuntimeError) as error:  # such as importances of trials that are all alike
             log.warning("There is no picture '%s' of the study: %s", name, error)
             continue
+        figure = pyplot.gcf()
+        figure.set_figwidth(max(figure.get_figwidth(), INCHES_PER_PANEL * len(figure.axes)))
         path = folder / f"{name}.png"
         with write_beside(path) as file:
-            pyplot.gcf().savefig(file, format="png", dpi=90, bbox_inches="tight")
+            figure.savefig(file, format="png", dpi=80, bbox_inches="tight")
         pyplot.close("all")
         paths.append(path)
     return paths
