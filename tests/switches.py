@@ -51,10 +51,10 @@ def assert_halves_equal_whole(build: Build, batch: TransferBatch, n_steps: int =
 
 def assert_trains_and_transfers_in_bfloat16(build: Build, batch: TransferBatch) -> None:
     """Losses, weights and a transfer stay finite; weights stay float32."""
-    start, mixed = dict(build().named_parameters()), train(build(), [batch] * 2, precision="bf16-mixed")
+    start, module = dict(build().named_parameters()), build()
+    mixed = train(module, [batch] * 2, precision="bf16-mixed")
     assert any(not torch.equal(weights, start[name]) for name, weights in mixed.items())
     assert all(weights.dtype == torch.float32 and weights.isfinite().all() for weights in mixed.values())
-    module = build().eval()
     with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
-        audio = module.transfer(batch.source, batch.reference, batch.target_instrument)
+        audio = module.eval().transfer(batch.source, batch.reference, batch.target_instrument)
     assert audio.float().isfinite().all()
