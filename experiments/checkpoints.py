@@ -180,7 +180,7 @@ def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_D
     if name.startswith("models:"):
         return _of_registered(name, Path(runs_dir))
     path = Path(name)
-    if path.is_dir():
+    if (path / "checkpoints").is_dir():  # and not a package of the same name, for one
         return _of_run(path)
     if path.suffix == ".ckpt" or path.is_file():
         return path
