@@ -32,7 +32,7 @@ $(ENVIRONMENT): requirements.lock
 	@touch $@
 
 test: env
-	$(PYTHON) -m pytest -n 2 --dist loadgroup
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 check: env
 	$(PYTHON) -m ruff check .

@@ -22,7 +22,6 @@ from tests.experiments.conftest import PROJECT, SIXTH, working_in
 
 PAGE = (PROJECT / "docs" / "adding-an-architecture.md").read_text(encoding="utf-8")
 PACKAGE = "sixth"
-pytestmark = pytest.mark.xdist_group("newcomer")  # each command goes on from what those before it left
 
 
 def block(heading: str, language: str) -> str:

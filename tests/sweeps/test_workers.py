@@ -91,9 +91,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) ->
 
 
 def end_two_of_three(root: Path, uri: str, storage: str, workers: list[Worker]) -> Swept:
-    names = lambda: optuna.get_all_study_names(open_storage(storage))  # noqa: E731
-    wait_for(lambda: STUDY in names(), workers)
-    study = optuna.load_study(study_name=STUDY, storage=open_storage(storage))
+    database = open_storage(storage)
+    wait_for(lambda: STUDY in optuna.get_all_study_names(database), workers)
+    study = optuna.load_study(study_name=STUDY, storage=database)
     ended: list[tuple[Worker, FrozenTrial]] = []
     for number in (signal.SIGKILL, signal.SIGINT):
         remaining = [worker for worker in workers if worker not in [one for one, _ in ended]]
