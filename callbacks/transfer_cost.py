@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -16,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 from datamodules.batch import TransferBatch
 from experiments.tracking import n_batches_done, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
+from metrics.one_thread import one_thread
 
 REAL_TIME_FACTOR, PARAMETERS = "real_time_factor", "transfer_parameters"
 
@@ -98,7 +98,7 @@ def measure_cost(
     def transfer() -> None:
         module.transfer(source, reference, target_instrument)
 
-    with torch.inference_mode(), _one_thread():
+    with torch.inference_mode(), one_thread():
         n_parameters = count_read_parameters(module, transfer)
         seconds = min(_seconds(transfer, source.device) for _ in range(repeats))
     return {
@@ -140,13 +140,3 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     work()
     torch.cuda.synchronize(device)
     return time.perf_counter() - start
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

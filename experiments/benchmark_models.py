@@ -67,15 +67,15 @@ def real_time_factor(module: Any) -> float:
     """Seconds of computation per second of audio of a whole transfer, on one thread; best of three."""
     import torch
 
+    from metrics.one_thread import one_thread
+
     def tone(seconds: float) -> torch.Tensor:
         # Five harmonics with a vibrato: something to track and to resynthesize.
         times = torch.arange(round(seconds * module.sample_rate)) / module.sample_rate
         phase = 2 * math.pi * 220 * times + 0.5 * torch.sin(2 * math.pi * 5 * times)
         return sum((0.2 / h * torch.sin(h * phase) for h in range(1, 6)), torch.zeros_like(times))[None]
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         source, reference, target = tone(CLIP_S), tone(REFERENCE_S), torch.zeros(1, dtype=torch.long)
         module.eval()
         seconds = []
@@ -85,6 +85,4 @@ def real_time_factor(module: Any) -> float:
                 start = time.perf_counter()
                 module.transfer(source, reference, target)
                 seconds.append(time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(threads)
     return round(min(seconds) / CLIP_S, 4)

@@ -27,18 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each size of blocks."""
-    import torch
-
     from experiments.cli import build_model
+    from metrics.one_thread import one_thread
 
     module: Any = build_model("mambamuse_causal", options.scale)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         algorithmic = 1000 * click_latency(module) / module.sample_rate
         return [_row(module, size, options.count, algorithmic) for size in options.blocks]
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _row(module: Any, n_samples: int, n_blocks: int, algorithmic_ms: float) -> dict[str, Any]:

@@ -24,6 +24,8 @@ MAX_PARAM_CHARACTERS = 250
 MAX_METRICS, MAX_PARAMS_OR_TAGS = 900, 90
 """Per `log_batch` call; MLflow allows 1,000 and 100."""
 PARENT = "mlflow.parentRunId"
+RUN_CONTEXT = "MLFLOW_RUN_CONTEXT"
+"""MLflow's own variable by which whoever starts a run gives it tags, as JSON. A sweep uses it."""
 # Errors that sending again cannot repair: the value itself is refused.
 REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
 QUICK_AND_QUIET = {

@@ -22,12 +22,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
-from experiments.mlflow_store import default_tracking_uri
+from experiments.mlflow_store import RUN_CONTEXT, default_tracking_uri
 from experiments.outbox import RUNS_DIR, Journal, Sender
 from experiments.run_lock import hold
-
-RUN_CONTEXT = "MLFLOW_RUN_CONTEXT"
-"""MLflow's own variable by which whoever starts a run gives it tags, as JSON. A sweep uses it."""
 
 
 def new_run_name(scale: str, seed: int) -> str:

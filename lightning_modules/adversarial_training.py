@@ -77,8 +77,8 @@ def take_turn(
         module: whose ``training_step`` is running.
         optimizer: one of ``module.optimizers()``.
         losses: parts of the sum to minimise. Each is computed when its turn comes, after the other
-        optimizers' parameters were frozen, so that a generator's loss goes through a discriminator without
-        leaving gradients in it, and each graph is gone before the next.
+            optimizers' parameters were frozen, so that a generator's loss goes through a discriminator
+            without leaving gradients in it, and each graph is gone before the next.
         max_norm: the architecture's own limit of the gradient's norm, where ``module.stepping`` has none.
     """
     with optimizer.toggle_model():

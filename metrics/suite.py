@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from metrics import content, level, signal, timbre
 from metrics.analyses import audio_address
 from metrics.example import Example
 from metrics.measure import MELODY_METRICS, SIGNAL_METRICS, Measured, Setting, measure
+from metrics.one_thread import one_thread
 from metrics.table import Interval, TestRow, TestTable
 
 __all__ = ["EvaluationSuite", "Interval", "TestRow", "TestTable"]
@@ -179,7 +179,7 @@ class _Test(EvaluationSuite):
     def _measure_waiting(self) -> None:
         workers = _workers(len(self._waiting), self._examples_per_worker)
         job = partial(measure, setting=self._setting)
-        with _one_thread():
+        with one_thread():
             for example, measured in run_jobs(
                 job, self._waiting, "Measuring", workers, initializer=_use_one_thread
             ):
@@ -224,13 +224,3 @@ def _workers(n_examples: int, examples_per_worker: int) -> int:
 
 def _use_one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Where examples are measured in this process, give its other work its threads back afterwards."""
-    n_threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from metrics.one_thread import one_thread
 from metrics.spectra import rms_normalized
 
 SDR_FILTER_LENGTH = 512
@@ -50,12 +51,8 @@ def _sdr(preds: Tensor, target: Tensor) -> Tensor:
     if not preds.any() or not target.any():
         return preds.new_tensor(torch.nan)
     # One clip at a time and on one thread: batched `torch.linalg.solve` hangs on a CPU with two.
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         sdr = signal_distortion_ratio(preds.double(), target.double(), filter_length=SDR_FILTER_LENGTH)
-    finally:
-        torch.set_num_threads(n_threads)
     return sdr.clamp(-LIMIT_DB, LIMIT_DB).to(preds)
 
 

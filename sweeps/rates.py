@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from experiments.errors import UserError
+from experiments.mlflow_store import RUN_CONTEXT
 from sweeps.processes import Job
 from sweeps.spaces import Space
 
@@ -33,7 +34,7 @@ def suggested_rates(fit: list[str], space: Space, folder: Path, sweep: str) -> d
     where = ["--runs_dir", str(folder), "--run_name", "range_test"]
     arguments = ["lr_find", *fit, *where, "--range_test.n_batches", str(N_BATCHES)]
     output = folder / "range_test.log"
-    job = Job(arguments, output, {"MLFLOW_RUN_CONTEXT": json.dumps({"sweep": sweep})})
+    job = Job(arguments, output, {RUN_CONTEXT: json.dumps({"sweep": sweep})})
     try:
         while not job.wait(1.0):
             pass

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import optuna
 
 from experiments.errors import UserError
+from experiments.mlflow_store import PARENT, RUN_CONTEXT
 from experiments.outbox import Journal
 from sweeps.budget import Budget
 from sweeps.processes import Job
@@ -84,7 +85,7 @@ class Setting:
 
     def tags(self, number: int) -> dict[str, str]:
         """Tags of the trial's run, which make it a child of the sweep's."""
-        return {"mlflow.parentRunId": self.parent_run, "sweep": self.sweep, "trial": str(number)}
+        return {PARENT: self.parent_run, "sweep": self.sweep, "trial": str(number)}
 
 
 def run_name(number: int) -> str:
@@ -103,7 +104,7 @@ def run_trial(trial: optuna.Trial, setting: Setting, stopping: threading.Event) 
     trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
     values = setting.space.suggest(trial)
     arguments = setting.arguments(trial.number, values)
-    environment = {"MLFLOW_RUN_CONTEXT": json.dumps(setting.tags(trial.number))}
+    environment = {RUN_CONTEXT: json.dumps(setting.tags(trial.number))}
     run_dir = setting.run_dir(trial.number)
     job = Job(["fit", *arguments], run_dir / "output.log", environment)
     watch = Watch(run_dir, setting.monitor, setting.budget)

@@ -1,18 +1,11 @@
 """Accumulation and mixed precision under manual optimisation."""
 
 from tests.mambamuse.test_two_processes import slow_players
-from tests.switches import assert_halves_equal_whole, assert_trains_and_transfers_in_bfloat16
-
-
-def with_settled_norms():
-    """A spectral norm comes nearer to its matrix's with every look, and two halves are looked at twice."""
-    module = slow_players()
-    module.discriminator.eval()
-    return module
+from tests.switches import assert_halves_equal_whole, assert_trains_and_transfers_in_bfloat16, settled
 
 
 def test_two_half_batches_are_a_whole(pair_batch):
-    assert_halves_equal_whole(with_settled_norms, pair_batch)
+    assert_halves_equal_whole(lambda: settled(slow_players(), "discriminator"), pair_batch)
 
 
 def test_it_trains_and_transfers_in_bfloat16(pair_batch):

@@ -1,14 +1,7 @@
 """Accumulation and mixed precision under manual optimisation, of two and of four players."""
 
 from tests.melgan.test_two_processes import style, vocoder
-from tests.switches import assert_halves_equal_whole, assert_trains_and_transfers_in_bfloat16
-
-
-def with_settled_norms():
-    """A spectral norm comes nearer to its matrix's with every look, and two halves are looked at twice."""
-    module = style()
-    module.critic.eval()
-    return module
+from tests.switches import assert_halves_equal_whole, assert_trains_and_transfers_in_bfloat16, settled
 
 
 def test_two_half_batches_of_the_vocoder_are_a_whole(batch):
@@ -16,7 +9,7 @@ def test_two_half_batches_of_the_vocoder_are_a_whole(batch):
 
 
 def test_two_half_batches_of_the_style_transfer_are_a_whole(batch):
-    assert_halves_equal_whole(with_settled_norms, batch)
+    assert_halves_equal_whole(lambda: settled(style(), "critic"), batch)
 
 
 def test_it_trains_and_transfers_in_bfloat16(batch):
