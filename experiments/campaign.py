@@ -33,8 +33,6 @@ LOGS = ".campaign"
 """Folder below the folder of runs with what the trainings print."""
 PAGE = "leaderboard.html"
 """In the folder of runs."""
-RUNS_DIR_MARK = "{runs_dir}"
-"""Stands in a list's options for the folder of runs."""
 LOOK_EVERY_S = 1.0
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -50,6 +48,8 @@ class Job(NamedTuple):
     """Of processor time, about."""
     after: str | None = None
     """Name of a job that has to end well before."""
+    tests: Wanted | None = None
+    """The run whose best checkpoint is tested; looked for when the job starts, as it may not be there yet."""
 
 
 class Settings(NamedTuple):
@@ -110,13 +110,21 @@ def jobs(listed: Mapping[str, Any], settings: Settings) -> Iterator[Job]:
         listed: content of a list such as ``experiments/leaderboard.yaml``.
         settings: scale, seeds and where runs are.
     """
+    entries = {entry["name"]: entry for entry in listed["experiments"]}
     for seed in range(settings.seeds):
-        for entry in listed["experiments"]:
+        for entry in entries.values():
             options = _options(listed, entry, seed, settings)
-            arguments = _rest_of_run(entry, options, seed, settings)
+            wanted = _wanted(entry, options, seed, settings)
+            job = Job(_job_name(entry["name"], seed), (), entry["minutes"])
+            if "tests" in entry:
+                arguments = _test_alone(wanted, entry["name"], options, settings)
+                trained = entries[entry["tests"]]
+                of = _wanted(trained, _options(listed, trained, seed, settings), seed, settings)
+                job = job._replace(after=_job_name(trained["name"], seed), tests=of)
+            else:
+                arguments = _rest_of_run(wanted, entry["name"], options, settings)
             if arguments:
-                after = f"{Path(entry['after']).stem} seed {seed}" if "after" in entry else None
-                yield Job(f"{Path(entry['name']).stem} seed {seed}", arguments, entry["minutes"], after)
+                yield job._replace(arguments=arguments)
     for entry in listed.get("anchors", []):
         options = _options({}, entry, 0, settings)
         wanted = Wanted.of(entry["name"], settings.scale, 0, _changes(options))
@@ -125,21 +133,33 @@ def jobs(listed: Mapping[str, Any], settings: Settings) -> Iterator[Job]:
             yield Job(f"anchors on {entry['name']}", arguments, entry["minutes"])
 
 
+def _job_name(experiment: str, seed: int) -> str:
+    return f"{Path(experiment).stem} seed {seed}"
+
+
+def _wanted(entry: Mapping[str, Any], options: Sequence[str], seed: int, settings: Settings) -> Wanted:
+    return Wanted.of(entry["name"], settings.scale, seed, _changes(options))
+
+
+def _test_alone(
+    wanted: Wanted, config_name: str, options: Sequence[str], settings: Settings
+) -> tuple[str, ...]:
+    """Arguments that test another run's checkpoint; none where that is done."""
+    config = {key: value for key, value in wanted.config.items() if key != "trainer"}
+    found = finished_runs.find(settings.runs_dir, wanted._replace(config=config))
+    done = found and found.is_tested
+    return () if done else ("test", "--config", config_name, "--scale", settings.scale, *options)
+
+
 def _rest_of_run(
-    entry: Mapping[str, Any], options: Sequence[str], seed: int, settings: Settings
+    wanted: Wanted, config_name: str, options: Sequence[str], settings: Settings
 ) -> tuple[str, ...]:
     """Arguments that begin a run or go on with it; none where it is done."""
-    name = entry["name"]
-    wanted = Wanted.of(name, settings.scale, seed, _changes(options))
-    if entry.get("only_test"):
-        wanted = wanted._replace(config={k: v for k, v in wanted.config.items() if k != "trainer"})
     found = finished_runs.find(settings.runs_dir, wanted)
-    command = ("--config", name, "--scale", settings.scale, *options)
+    command = ("--config", config_name, "--scale", settings.scale, *options)
     if found and is_running(found.run_dir):
         print(f"The run {found.run_dir} is at work in another process and left to it.", file=sys.stderr)
         return ()
-    if entry.get("only_test"):
-        return () if found and found.is_tested else ("test", *command)
     if found is None:
         return ("fit", *command)
     best, last = (found.run_dir / "checkpoints" / f"{which}.ckpt" for which in ("best", "last"))
@@ -151,8 +171,7 @@ def _rest_of_run(
 def _options(
     listed: Mapping[str, Any], entry: Mapping[str, Any], seed: int, settings: Settings
 ) -> tuple[str, ...]:
-    given = [*listed.get("options", []), *entry.get("options", [])]
-    own = [option.replace(RUNS_DIR_MARK, str(settings.runs_dir)) for option in map(str, given)]
+    own = [str(option) for option in [*listed.get("options", []), *entry.get("options", [])]]
     seeds = ["--seed_everything", str(seed), "--data.init_args.seed", str(seed)]
     return (*own, "--runs_dir", str(settings.runs_dir), *seeds)
 
@@ -219,7 +238,7 @@ class Campaign:
     def _start(self, job: Job) -> None:
         log = self._log(job.name)
         environment = os.environ | dict.fromkeys(THREADS, "1") | {"MLFLOW_TRACKING_URI": self.settings.uri}
-        command = [sys.executable, "-m", "experiments.run", *job.arguments]
+        command = [sys.executable, "-m", "experiments.run", *job.arguments, *self._checkpoint(job)]
         with log.open("wb") as file:
             # A session of its own: Ctrl-C reaches it once, from here.
             self._running[job.name] = subprocess.Popen(
@@ -229,6 +248,10 @@ class Campaign:
         what = {"fit": "trains", "test": "tests"}.get(job.arguments[0], "tests")
         goes_on = " on" if "--ckpt_path" in job.arguments and what == "trains" else ""
         self._say(f"{what}{goes_on}: {job.name} (about {job.minutes:.0f} min; {log})")
+
+    def _checkpoint(self, job: Job) -> list[str]:
+        found = job.tests and finished_runs.find(self.settings.runs_dir, job.tests)
+        return ["--ckpt_path", str(found.run_dir / "checkpoints" / "best.ckpt")] if found else []
 
     def _end_what_ended(self, waiting: Sequence[Job]) -> None:
         for name, process in list(self._running.items()):

@@ -41,8 +41,10 @@ class StyleLossWeights:
 class MatchingWeights:
     """Weight of each term in the optimisation of a waveform."""
 
+    mel: float = 1.0
+    """Distance of the statistics of mel frames to the reference's."""
     statistics: float = 1.0
-    """Distance of the features' statistics to the reference's."""
+    """Distance of the statistics of the discriminator's features to the reference's."""
     content: float = 1.0
     """Distance of the content layers' features to the source's."""
 

@@ -1,4 +1,4 @@
-"""Transfer without a generator: a waveform is optimised through the vocoder's discriminator."""
+"""Transfer without a generator: a waveform is optimised through what the vocoder hears."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 from datamodules.corpus import CorpusError
 from lightning_modules.melgan.module import MelGANModule, features_of
-from lightning_modules.melgan.waveform_matching import WaveformMatching
+from lightning_modules.melgan.waveform_matching import Heard, WaveformMatching
 
 
 class MelGANStatisticsModule(MelGANModule):
-    """One-shot transfer by matching the statistics of a trained discriminator's features.
+    """One-shot transfer by matching the statistics of mel frames and of a trained discriminator's features.
 
     The MelGAN document's first idea. Training is the vocoder's; what a transfer needs of the checkpoint is
     the discriminator alone. A transfer takes `WaveformMatching.n_steps` passes through it.
@@ -38,4 +38,8 @@ class MelGANStatisticsModule(MelGANModule):
             raise CorpusError(
                 "This model takes the timbre from a reference and was given none: add --reference FILE."
             )
-        return self.matching(lambda audio: features_of(self.discriminator(audio)), source, reference)
+        return self.matching(self.listen, source, reference, self.sample_rate)
+
+    def listen(self, audio: Tensor) -> Heard:
+        """What of ``(B, T)`` is matched."""
+        return Heard(self.mel(audio, self.sample_rate), features_of(self.discriminator(audio)))

@@ -1,24 +1,33 @@
 """A waveform is changed until a network hears the reference's timbre and the source's notes in it.
 
-Gatys et al., A Neural Algorithm of Artistic Style, arXiv 1508.06576, section 2, on audio and with a
-discriminator as the network that listens: it was trained to hear what real recordings sound like. Style is
-matched by statistics over time, which do not know *when* anything sounds. Matching the reference's features
-frame by frame, as the MelGAN document's first version did, gives both pieces at once.
+Gatys et al., A Neural Algorithm of Artistic Style, arXiv 1508.06576, section 2, on audio and with MelGAN
+as what listens: the mel frames that its generator reads, and the features of its discriminator, which was
+trained to hear what real recordings sound like. Style is matched by statistics over time, which do not
+know *when* anything sounds. Matching the reference's features frame by frame, as the MelGAN document's
+first version did, gives both pieces at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from lightning_modules.layers.loss_weights import weighted_sum
+from lightning_modules.melgan.changes import Change, Filter
 from lightning_modules.melgan.losses import MatchingWeights, feature_distance
 
-Features = Sequence[Sequence[Tensor]]
-"""``(B, C, ·)`` of each layer of each scale."""
+
+class Heard(NamedTuple):
+    """What a listener makes of audio."""
+
+    mel: Tensor
+    """``(B, M, N)`` mel frames in [−1, 1]."""
+    features: Sequence[Sequence[Tensor]]
+    """``(B, C, ·)`` of each layer of each of the discriminator's scales."""
 
 
 class Statistic:
@@ -47,65 +56,69 @@ class Gram(Statistic):
 
 
 class WaveformMatching:
-    """Optimises a waveform for each clip.
+    """Optimises a change of the waveform for each clip.
 
     Args:
-        statistic: what of the features is style.
+        change: what is optimised.
+        statistic: what of mel frames and features is style.
         content_layers: layers of each scale, from the input's side, whose features are content.
         n_steps: steps of Adam; more of them go further from the source.
-        learning_rate: of the samples, relative to the source's root mean square.
-        weights: of content and statistics against each other.
+        weights: of the terms against each other.
         progress: whether to show a bar.
     """
 
     def __init__(
         self,
+        change: Change | None = None,
         statistic: Statistic | None = None,
         content_layers: Sequence[int] = (2, 3),
         n_steps: int = 200,
-        learning_rate: float = 0.02,
         weights: MatchingWeights = MatchingWeights(),  # noqa: B008 (never changed)
         progress: bool = True,
     ) -> None:
+        self.change = change or Filter()
         self.statistic = statistic or MeanAndDeviation()
         self.content_layers = list(content_layers)
         self.n_steps = n_steps
-        self.learning_rate = learning_rate
         self.weights = weights
         self.progress = progress
 
-    def __call__(self, listen: Callable[[Tensor], Features], source: Tensor, reference: Tensor) -> Tensor:
+    def __call__(
+        self, listen: Callable[[Tensor], Heard], source: Tensor, reference: Tensor, sample_rate: int
+    ) -> Tensor:
         """Change ``source`` ``(B, T)`` towards the sound of ``reference`` ``(B, R)``; returns ``(B, T)``.
 
         Args:
-            listen: audio ``(B, T)`` → features; its weights get no gradient.
-            source: where the optimisation starts, so that phase and polarity are the source's.
+            listen: audio ``(B, T)`` → what is heard; its weights get no gradient.
+            source: what is changed, so that phase and polarity are the source's.
             reference: any length.
+            sample_rate: of both, in Hz.
         """
         # Also within a test's inference mode, whose tensors cannot be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
             source, reference = source.clone(), reference.clone()
             with torch.no_grad():
-                content = self.content_of(listen(source))
-                style = self.style_of(listen(reference))
-            audio = source.clone().requires_grad_()
-            # Adam's steps have the size of its rate: quiet clips need small ones.
-            level = source.square().mean().sqrt().item()
-            optimizer = torch.optim.Adam([audio], lr=self.learning_rate * level)
+                content, style = listen(source), listen(reference)
+            parameters = self.change.parameters(source).requires_grad_()
+            optimizer = torch.optim.Adam([parameters], lr=self.change.learning_rate)
             for _ in tqdm(range(self.n_steps), "matching", leave=False, disable=not self.progress):
-                features = listen(audio)
-                terms = {
-                    "content": feature_distance(self.content_of(features), content),
-                    "statistics": feature_distance(self.style_of(features), style),
-                }
-                [audio.grad] = torch.autograd.grad(weighted_sum(terms, self.weights), [audio])
+                audio = self.change.apply(source, parameters, sample_rate)
+                terms = self.distances(listen(audio), content, style)
+                [parameters.grad] = torch.autograd.grad(weighted_sum(terms, self.weights), [parameters])
                 optimizer.step()
-        return audio.detach().clamp(-1, 1)
+            audio = self.change.apply(source, parameters.detach(), sample_rate)
+        return audio.clamp(-1, 1)
 
-    def content_of(self, features: Features) -> list[Tensor]:
-        """Features of the content layers of every scale."""
-        return [layers[i] for layers in features for i in self.content_layers]
+    def distances(self, heard: Heard, content: Heard, style: Heard) -> dict[str, Tensor]:
+        """The terms: how far what is heard is from a source's content and a reference's style."""
+        return {
+            "mel": feature_distance([self.statistic(heard.mel)], [self.statistic(style.mel)]),
+            "statistics": feature_distance(self._style_of(heard), self._style_of(style)),
+            "content": feature_distance(self._content_of(heard), self._content_of(content)),
+        }
 
-    def style_of(self, features: Features) -> list[Tensor]:
-        """The statistic of every layer of every scale."""
-        return [self.statistic(layer) for layers in features for layer in layers]
+    def _content_of(self, heard: Heard) -> list[Tensor]:
+        return [layers[i] for layers in heard.features for i in self.content_layers]
+
+    def _style_of(self, heard: Heard) -> list[Tensor]:
+        return [self.statistic(layer) for layers in heard.features for layer in layers]

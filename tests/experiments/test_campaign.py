@@ -118,7 +118,7 @@ def test_everything_listed_exists() -> None:
     assert len(set(names)) == len(names)
     for entry in [*listed["experiments"], *listed["anchors"]]:
         assert catalog.find(entry["name"]) and entry["minutes"] > 0
-        assert entry.get("after") in (None, *names)
+        assert entry.get("tests") in (None, *names)
 
 
 def test_a_campaign_outlives_what_fails_and_names_it(
@@ -131,9 +131,11 @@ def test_a_campaign_outlives_what_fails_and_names_it(
         base.replace("SixthModule\n", "SixthModule\n  init_args: {n_taps: many}\n")
     )
     names = {name: str(tmp_path / f"{name}.yaml") for name in ("good", "bad")}
-    (tmp_path / "needy.yaml").write_text(base)
+    for name in ("needy", "tester"):
+        (tmp_path / f"{name}.yaml").write_text(base)
     entries = [{"name": name, "minutes": 1} for name in names.values()]
-    entries += [{"name": str(tmp_path / "needy.yaml"), "minutes": 1, "after": names["bad"]}]
+    entries += [{"name": str(tmp_path / "needy.yaml"), "minutes": 1, "tests": names["bad"]}]
+    entries += [{"name": str(tmp_path / "tester.yaml"), "minutes": 1, "tests": names["good"]}]
     (tmp_path / "list.yaml").write_text(yaml.safe_dump({"experiments": entries}))
     with working_in(tmp_path) as uri:
         assert campaign.main(["--list", "list.yaml"]) == 1
@@ -143,7 +145,12 @@ def test_a_campaign_outlives_what_fails_and_names_it(
         assert "⚓ anchor" in said.out  # the leaderboard is shown all the same
         compare.main(["--format", "json"])
         document = json.loads(capsys.readouterr().out)
-        assert {line["experiment"] for line in document} == {"good"}
+        assert {line["experiment"] for line in document} == {"good", "tester"}
+        good, tester = (
+            json.loads(next(Path("runs", name).glob("*/test_table.json")).read_text())
+            for name in ("good", "tester")
+        )
+        assert good["rows"] == tester["rows"]  # the same weights on the same questions
         settings = campaign.Settings("demo", 1, 2, Path("runs"), uri)
         again = [job.name.split()[0] for job in campaign.jobs({"experiments": entries}, settings)]
         assert again == ["bad", "needy"]
