@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from typing import Any
 
 TITLE = "Size and speed of the models"
 EXPLANATION = (
     "Trainable parameters of each experiment's network and of the whole module, at each scale. The real-time "
-    "factor is seconds of computation per second of audio for a whole transfer, analysis included, of a 10 s "
-    "clip on one thread, best of three: below 1 is faster than real time."
+    "factor is that of the leaderboard: seconds of processor time per second of audio for a whole transfer, "
+    "analysis included, here of a 10 s tone, on one thread, best of three: below 1 is faster than real time."
 )
 CLIP_S = 10.0
 REFERENCE_S = 4.0
@@ -64,10 +63,10 @@ def count_parameters(module: Any) -> int:
 
 
 def real_time_factor(module: Any) -> float:
-    """Seconds of computation per second of audio of a whole transfer, on one thread; best of three."""
+    """Of a whole transfer; see `callbacks.transfer_cost.measure_cost`."""
     import torch
 
-    from metrics.one_thread import one_thread
+    from callbacks.transfer_cost import REAL_TIME_FACTOR, measure_cost
 
     def tone(seconds: float) -> torch.Tensor:
         # Five harmonics with a vibrato: something to track and to resynthesize.
@@ -75,14 +74,6 @@ def real_time_factor(module: Any) -> float:
         phase = 2 * math.pi * 220 * times + 0.5 * torch.sin(2 * math.pi * 5 * times)
         return sum((0.2 / h * torch.sin(h * phase) for h in range(1, 6)), torch.zeros_like(times))[None]
 
-    with one_thread():
-        source, reference, target = tone(CLIP_S), tone(REFERENCE_S), torch.zeros(1, dtype=torch.long)
-        module.eval()
-        seconds = []
-        with torch.inference_mode():
-            module.transfer(source, reference, target)  # allocations and caches
-            for _ in range(REPEATS):
-                start = time.perf_counter()
-                module.transfer(source, reference, target)
-                seconds.append(time.perf_counter() - start)
-    return round(min(seconds) / CLIP_S, 4)
+    target = torch.zeros(1, dtype=torch.long)
+    costs = measure_cost(module.eval(), tone(CLIP_S), tone(REFERENCE_S), target, REPEATS)
+    return round(costs[REAL_TIME_FACTOR], 4)

@@ -22,7 +22,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from experiments import catalog, finished_runs
-from experiments.errors import UserError, run_command
+from experiments.errors import UserError, last_words, run_command
 from experiments.finished_runs import Wanted
 from experiments.mlflow_store import MlflowStore, Unreachable, default_tracking_uri
 from experiments.outbox import RUNS_DIR, Journal, deliver
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     deliver_runs(sorted(names), settings)
     show(settings)
     for name, log in failed.items():
-        print(f"failed: {name} ({log}): {_last_line(log)}", file=sys.stderr)
+        print(f"failed: {name} ({log}): {last_words(log)}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -262,7 +262,7 @@ class Campaign:
             minutes = (time.monotonic() - self._began[name]) / 60
             if code:
                 self.failed[name] = self._log(name)
-                self._say(f"FAILED after {minutes:.0f} min: {name}: {_last_line(self._log(name))}")
+                self._say(f"FAILED after {minutes:.0f} min: {name}: {last_words(self._log(name))}")
             else:
                 self._say(f"done in {minutes:.0f} min: {name}; {len(waiting) + len(self._running)} left")
 
@@ -290,11 +290,6 @@ class Campaign:
     @staticmethod
     def _say(text: str) -> None:
         print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
-
-
-def _last_line(log: Path) -> str:
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "")
 
 
 # ---------------------------------------------------------------------- afterwards

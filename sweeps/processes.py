@@ -21,6 +21,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from experiments.errors import last_words
+
 STOP_S = 60.0
 """How long a process that was asked to end may write its last checkpoint."""
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -64,9 +66,8 @@ class Job:
         return self._process.exitcode != 0
 
     def last_words(self) -> str:
-        """The last line it printed."""
-        lines = self.output.read_text(encoding="utf-8", errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+        """The last line it printed, or why it ended."""
+        return last_words(self.output)
 
 
 def ask(module: str, function: str, *arguments: Any) -> Any:
