@@ -45,8 +45,8 @@ class MatchingWeights:
     """Distance of the statistics of mel frames to the reference's."""
     statistics: float = 1.0
     """Distance of the statistics of the discriminator's features to the reference's."""
-    content: float = 1.0
-    """Distance of the content layers' features to the source's."""
+    content: float = 0.1
+    """Distance of the content layers' features to the source's, which another timbre changes, too."""
 
 
 def travel(source: Tensor, translated: Tensor) -> Tensor:
