@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from metrics.table import Interval, TestRow, bootstrap_mean
 
 
 class PieceDifference(NamedTuple):
-    """A metric of two systems on one clip, each the mean of its trainings."""
+    """A metric of two systems on one piece, each the mean over its clips and trainings."""
 
     piece: str
     ours: float
@@ -89,16 +89,19 @@ def _comparison(
     names = dict.fromkeys(name for key in keys for name in ours[key][0].metrics)
     pieces = [ours[key][0].piece for key in keys]
     found = {name: bootstrap_mean(_per_seed(name, keys, ours, theirs), pieces) for name in names}
-    scores = [
-        PieceDifference(
-            piece, *(float(np.nanmean(_values(JOINT_SCORE, side[key]))) for side in (ours, theirs))
-        )
-        for piece, key in zip(pieces, keys, strict=True)
-        if all(np.isfinite(_values(JOINT_SCORE, side[key])).any() for side in (ours, theirs))
-    ]
     differences = {name: interval for name, interval in found.items() if interval is not None}
-    ranked = sorted(scores, key=lambda score: score.theirs - score.ours)
+    ranked = sorted(_by_piece(keys, ours, theirs), key=lambda score: score.theirs - score.ours)
     return Comparison(track, pair, differences, tuple(ranked))
+
+
+def _by_piece(keys: Sequence[tuple[str, ...]], ours: Rows, theirs: Rows) -> Iterator[PieceDifference]:
+    for piece in dict.fromkeys(ours[key][0].piece for key in keys):
+        clips = [key for key in keys if ours[key][0].piece == piece]
+        sides = [
+            np.concatenate([_values(JOINT_SCORE, rows[key]) for key in clips]) for rows in (ours, theirs)
+        ]
+        if all(np.isfinite(side).any() for side in sides):
+            yield PieceDifference(piece, *(float(np.nanmean(side)) for side in sides))
 
 
 def _per_seed(name: str, keys: Sequence[tuple[str, ...]], ours: Rows, theirs: Rows) -> np.ndarray:

@@ -120,11 +120,21 @@ def _matrix(shared: Sequence[Group]) -> Iterator[str]:
 
 def _differences(ours: System, theirs: System) -> Iterator[str]:
     yield from (f"### `{ours.experiment}` − `{theirs.experiment}`", "")
-    for comparison in compare_systems(ours, theirs):
-        yield from (f"{comparison.title}, paired by clip, 95 % intervals over pieces:", "")
-        yield from (*_difference_table(comparison), "")
-        pieces = ", ".join(f"{p.piece} {number(p.ours - p.theirs)}" for p in comparison.pieces)
-        yield from (f"Joint score piece by piece: {pieces}.", "")
+    first, *parts = compare_systems(ours, theirs)
+    yield from (f"{first.title}, paired by clip, 95 % intervals over pieces:", "")
+    yield from (*_difference_table(first), "")
+    pieces = ", ".join(f"{p.piece} {number(p.ours - p.theirs)}" for p in first.pieces)
+    yield from (f"Joint score piece by piece: {pieces}.", "")
+    if parts:
+        yield from (*_joint_differences(parts), "")
+
+
+def _joint_differences(parts: Sequence[Comparison]) -> Iterator[str]:
+    [column] = [column for column in COLUMNS if column.metric == JOINT_SCORE]
+    yield from _head(["track", "pair", *_difference_cells(column, parts[0])[:1], ""])
+    for part in parts:
+        _, *cells = _difference_cells(column, part)
+        yield _row([part.track, part.pair.replace("->", " → "), *cells])
 
 
 def _difference_table(comparison: Comparison) -> Iterator[str]:

@@ -232,6 +232,19 @@ def test_a_small_advantage_on_every_piece_shows_when_clips_are_paired() -> None:
         compare_systems(*leaderboard.systems([ours, alone]))
 
 
+def test_a_piece_on_several_pairs_is_one_piece_and_each_pair_has_its_difference() -> None:
+    ours, theirs = (
+        run_with(name, *rows({"p": x, "q": 0.5}), *rows({"p": x + 0.2, "q": 0.5}, "c", pair="b->a"))
+        for name, x in (("ours", 0.6), ("theirs", 0.3))
+    )
+    found = compare_systems(*leaderboard.systems([ours, theirs]))
+    assert [comparison.pair for comparison in found] == ["all", "a->b", "b->a"]
+    assert [(piece.piece, round(piece.ours, 3), round(piece.theirs, 3)) for piece in found[0].pieces] == [
+        ("p", 0.7, 0.4),
+        ("q", 0.5, 0.5),
+    ]
+
+
 def test_two_systems_are_set_against_each_other(
     compared: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
