@@ -110,7 +110,8 @@ def measure_cost(
 def count_read_parameters(module: nn.Module, work: Callable[[], object]) -> int:
     """Number of values of the parameters of ``module`` that torch operations take during ``work``."""
     reading = _Reading()
-    with reading:
+    # A compiled network would be traced with this mode in it, which the compiler does not understand.
+    with torch.compiler.set_stance("force_eager"), reading:
         work()
     return sum(p.numel() for p in module.parameters() if id(p) in reading.seen)
 

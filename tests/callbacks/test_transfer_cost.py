@@ -34,6 +34,22 @@ def test_only_what_a_transfer_reads_is_counted() -> None:
     assert count_read_parameters(module, lambda: module.transfer(torch.zeros(1, 8))) == gru + convolution + 1
 
 
+class Convolutions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv1d(2, 3, 1), nn.Conv1d(3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x))
+
+
+def test_parameters_of_a_compiled_network_are_counted() -> None:
+    torch.compiler.reset()
+    network = Convolutions()
+    network.compile(backend="eager")  # traced, as for any backend, and nothing else
+    assert count_read_parameters(network, lambda: network(torch.zeros(1, 2, 8))) == 6 + 3 + 3 + 1
+
+
 def test_the_cost_is_that_of_one_thread() -> None:
     module, before = WithDiscriminator(), torch.get_num_threads()
     torch.set_num_threads(2)
