@@ -114,20 +114,18 @@ def jobs(listed: Mapping[str, Any], settings: Settings) -> Iterator[Job]:
     for seed in range(settings.seeds):
         for entry in entries.values():
             options = _options(listed, entry, seed, settings)
-            wanted = _wanted(entry, options, seed, settings)
-            job = Job(_job_name(entry["name"], seed), (), entry["minutes"])
+            arguments = _rest_of_run(entry, options, seed, settings)
+            if not arguments:
+                continue
+            job = Job(_job_name(entry["name"], seed), arguments, entry["minutes"])
             if "tests" in entry:
-                arguments = _test_alone(wanted, entry["name"], options, settings)
                 trained = entries[entry["tests"]]
                 of = _wanted(trained, _options(listed, trained, seed, settings), seed, settings)
                 job = job._replace(after=_job_name(trained["name"], seed), tests=of)
-            else:
-                arguments = _rest_of_run(wanted, entry["name"], options, settings)
-            if arguments:
-                yield job._replace(arguments=arguments)
+            yield job
     for entry in listed.get("anchors", []):
         options = _options({}, entry, 0, settings)
-        wanted = Wanted.of(entry["name"], settings.scale, 0, _changes(options))
+        wanted = _wanted(entry, options, 0, settings)
         if not all(finished_runs.find_anchor(settings.runs_dir, name, wanted) for name in _anchors()):
             arguments = ("anchors", "--config", entry["name"], "--scale", settings.scale, *options)
             yield Job(f"anchors on {entry['name']}", arguments, entry["minutes"])
@@ -141,25 +139,20 @@ def _wanted(entry: Mapping[str, Any], options: Sequence[str], seed: int, setting
     return Wanted.of(entry["name"], settings.scale, seed, _changes(options))
 
 
-def _test_alone(
-    wanted: Wanted, config_name: str, options: Sequence[str], settings: Settings
-) -> tuple[str, ...]:
-    """Arguments that test another run's checkpoint; none where that is done."""
-    config = {key: value for key, value in wanted.config.items() if key != "trainer"}
-    found = finished_runs.find(settings.runs_dir, wanted._replace(config=config))
-    done = found and found.is_tested
-    return () if done else ("test", "--config", config_name, "--scale", settings.scale, *options)
-
-
 def _rest_of_run(
-    wanted: Wanted, config_name: str, options: Sequence[str], settings: Settings
+    entry: Mapping[str, Any], options: Sequence[str], seed: int, settings: Settings
 ) -> tuple[str, ...]:
     """Arguments that begin a run or go on with it; none where it is done."""
+    wanted = _wanted(entry, options, seed, settings)
+    if "tests" in entry:
+        wanted = wanted._replace(config={k: v for k, v in wanted.config.items() if k != "trainer"})
     found = finished_runs.find(settings.runs_dir, wanted)
-    command = ("--config", config_name, "--scale", settings.scale, *options)
+    command = ("--config", entry["name"], "--scale", settings.scale, *options)
     if found and is_running(found.run_dir):
         print(f"The run {found.run_dir} is at work in another process and left to it.", file=sys.stderr)
         return ()
+    if "tests" in entry:
+        return () if found and found.is_tested else ("test", *command)
     if found is None:
         return ("fit", *command)
     best, last = (found.run_dir / "checkpoints" / f"{which}.ckpt" for which in ("best", "last"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
@@ -74,8 +72,10 @@ class Filter(Change):
         triangles = mel_filters(sample_rate, self.n_fft, self.n_bands).to(parameters)
         shares = triangles / triangles.sum(-1, keepdim=True).clamp(min=1e-9)
         gains = (parameters @ shares.T).exp()
-        window = torch.hann_window(self.n_fft, device=source.device)
-        transform = partial(torch.stft, n_fft=self.n_fft, hop_length=self.n_fft // 4, window=window)
-        inverse = partial(torch.istft, n_fft=self.n_fft, hop_length=self.n_fft // 4, window=window)
-        spectrum = transform(source, pad_mode="constant", return_complex=True)
-        return inverse(spectrum * gains[..., None], length=source.shape[-1])
+        window = torch.hann_window(self.n_fft, dtype=source.dtype, device=source.device)
+        hop = self.n_fft // 4
+        spectrum = torch.stft(
+            source, self.n_fft, hop, window=window, pad_mode="constant", return_complex=True
+        )
+        changed = spectrum * gains[..., None]
+        return torch.istft(changed, self.n_fft, hop, window=window, length=source.shape[-1])

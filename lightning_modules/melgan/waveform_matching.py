@@ -9,7 +9,7 @@ first version did, gives both pieces at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -98,27 +98,28 @@ class WaveformMatching:
         with torch.inference_mode(False), torch.enable_grad():
             source, reference = source.clone(), reference.clone()
             with torch.no_grad():
-                content, style = listen(source), listen(reference)
+                goal = self.goal(listen(source), listen(reference))
             parameters = self.change.parameters(source).requires_grad_()
             optimizer = torch.optim.Adam([parameters], lr=self.change.learning_rate)
             for _ in tqdm(range(self.n_steps), "matching", leave=False, disable=not self.progress):
                 audio = self.change.apply(source, parameters, sample_rate)
-                terms = self.distances(listen(audio), content, style)
+                terms = self.distances(listen(audio), goal)
                 [parameters.grad] = torch.autograd.grad(weighted_sum(terms, self.weights), [parameters])
                 optimizer.step()
             audio = self.change.apply(source, parameters.detach(), sample_rate)
         return audio.clamp(-1, 1)
 
-    def distances(self, heard: Heard, content: Heard, style: Heard) -> dict[str, Tensor]:
-        """The terms: how far what is heard is from a source's content and a reference's style."""
+    def goal(self, source: Heard, reference: Heard) -> dict[str, list[Tensor]]:
+        """What is to be heard, for each term: the source's content and the reference's style."""
+        return self._compared(reference) | {"content": self._compared(source)["content"]}
+
+    def distances(self, heard: Heard, goal: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
+        """The terms: how far what is heard is from the `goal`."""
+        return {name: feature_distance(part, goal[name]) for name, part in self._compared(heard).items()}
+
+    def _compared(self, heard: Heard) -> dict[str, list[Tensor]]:
         return {
-            "mel": feature_distance([self.statistic(heard.mel)], [self.statistic(style.mel)]),
-            "statistics": feature_distance(self._style_of(heard), self._style_of(style)),
-            "content": feature_distance(self._content_of(heard), self._content_of(content)),
+            "mel": [self.statistic(heard.mel)],
+            "statistics": [self.statistic(layer) for layers in heard.features for layer in layers],
+            "content": [layers[i] for layers in heard.features for i in self.content_layers],
         }
-
-    def _content_of(self, heard: Heard) -> list[Tensor]:
-        return [layers[i] for layers in heard.features for i in self.content_layers]
-
-    def _style_of(self, heard: Heard) -> list[Tensor]:
-        return [self.statistic(layer) for layers in heard.features for layer in layers]
