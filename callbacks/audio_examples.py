@@ -10,10 +10,10 @@ import lightning as L
 import numpy as np
 from torch import Tensor
 
-from callbacks.pictures import save_animation, save_picture
-from datamodules.audio_files import write_wav
+from callbacks.plots.spectrograms import save_animation, save_picture
+from callbacks.tracking.tracker import RunTracker, n_batches_done, tracker_of
+from datamodules.audio.files import write_wav
 from datamodules.batch import TransferBatch
-from experiments.tracking import RunTracker, n_batches_done, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
 
 TEST_FOLDER = "audio/test"

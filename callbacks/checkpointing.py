@@ -11,8 +11,8 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from datamodules.atomic_files import write_beside
-from lightning_modules.adversarial_training import batches_a_step
+from lightning_modules.adversarial_module import batches_a_step
+from runtime.files import write_beside
 
 BEST, LAST = "best", "last"
 

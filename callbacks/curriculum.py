@@ -12,13 +12,14 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback, Timer
 
-from lightning_modules.adversarial_training import batches_a_step
+from lightning_modules.adversarial_module import batches_a_step
+from runtime.errors import UserError
 
 FORGIVEN = 0.1
 """Share of a training's time that does not count, see `training_progress`."""
 
 
-class CurriculumError(ValueError):
+class CurriculumError(UserError):
     """A schedule that cannot be followed; the message is one sentence meant for the user."""
 
 

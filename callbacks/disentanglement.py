@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from callbacks.tracking.tracker import tracker_of
 from datamodules.batch import FRAME_RATE_HZ, TransferBatch
-from datamodules.maps import Points, save_maps
-from datamodules.pitch import PestoTracker
-from experiments.tracking import tracker_of
+from datamodules.corpora.maps import Points, save_maps
+from datamodules.features.pitch import PestoTracker
 from lightning_modules.disentangled import DisentangledModule
 from lightning_modules.disentangled.losses import hsic
-from metrics.probes import chance, probe_accuracy
+from metrics.evaluation.probes import chance, probe_accuracy
 
 PICTURE = "disentanglement.png"
 SURE = 0.85

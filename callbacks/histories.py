@@ -8,9 +8,9 @@ from pathlib import Path
 
 import lightning as L
 
-from datamodules.atomic_files import write_beside
-from experiments.outbox import Journal
-from experiments.tracking import tracker_of
+from callbacks.tracking.outbox import Journal
+from callbacks.tracking.tracker import tracker_of
+from runtime.files import write_beside
 
 HISTORIES = "histories.png"
 STAGES = {"train": "tab:blue", "val": "tab:orange"}

@@ -8,7 +8,7 @@ import lightning as L
 
 from callbacks.checkpointing import BEST, checkpoint_path
 from callbacks.run_record import architecture
-from experiments.tracking import tracker_of
+from callbacks.tracking.tracker import tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_info
 
-from datamodules.audio_files import write_wav
-from experiments.tracking import RunTracker
+from callbacks.tracking.tracker import RunTracker
+from datamodules.audio.files import write_wav
 from lightning_modules.transfer_module import TimbreTransferModule
 
 FOLDER = "predictions"

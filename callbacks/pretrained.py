@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import lightning as L
 from torch import nn
 
-from experiments import checkpoints
-from experiments.errors import UserError
+from callbacks.tracking import checkpoints
+from runtime.errors import UserError
 
 
 class PretrainedParts(L.Callback):

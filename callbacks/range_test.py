@@ -21,14 +21,15 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.optim import Optimizer
 
-from callbacks.rate_curves import RateCurve
+from callbacks.plots.rate_curves import RateCurve
+from runtime.errors import UserError
 
 DIVERGED = 3.0
 """A loss that rose from its start by this many times its size has diverged. Relative to the start and not, as
 elsewhere, to the lowest loss, because that may be zero or, in a GAN, negative."""
 
 
-class RangeTestError(ValueError):
+class RangeTestError(UserError):
     """A range test that cannot be made; the message is one sentence meant for the user."""
 
 

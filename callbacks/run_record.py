@@ -13,7 +13,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.cli import SaveConfigCallback
 
-from experiments.tracking import tracker_of
+from callbacks.tracking.tracker import tracker_of
 
 CONFIG, TEST_CONFIG, PACKAGES = "config.yaml", "test_config.yaml", "packages.txt"
 

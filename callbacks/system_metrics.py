@@ -9,7 +9,7 @@ import lightning as L
 import psutil
 import torch
 
-from experiments.tracking import n_batches_done, tracker_of
+from callbacks.tracking.tracker import n_batches_done, tracker_of
 
 MIB = 2**20
 

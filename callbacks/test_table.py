@@ -6,16 +6,18 @@ from pathlib import Path
 
 import lightning as L
 
-from experiments.tracking import n_batches_done, tracker_of
+from callbacks.tracking.tracker import n_batches_done, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
-from metrics.table import TestTable
+from metrics.evaluation.table import TestTable
 
 TEST_TABLE = "test_table.json"
 
 
 class TestTableArtifact(L.Callback):
-    """Log ``test_table.json`` (`metrics.table.TestTable`) when a test has ended, and the joint score of every
-    track and pair, under names that runs of different tests share."""
+    """When a test has ended, log its ``test_table.json`` (`metrics.evaluation.table.TestTable`).
+
+    The joint score of every track and pair is logged too, under names that runs of different tests share.
+    """
 
     __test__ = False  # not a test case, whatever pytest thinks of its name
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from callbacks.tracking.tracker import n_batches_done, tracker_of
 from datamodules.batch import TransferBatch
-from experiments.tracking import n_batches_done, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
-from metrics.one_thread import one_thread
+from runtime.threads import one_thread
 
 REAL_TIME_FACTOR, PARAMETERS = "real_time_factor", "transfer_parameters"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +10,13 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from datamodules.augmentation import Augmentation
-from datamodules.batching import EvaluationBatchSampler, TrainingSampler, collate
-from datamodules.building import CorpusSource
-from datamodules.corpus import DEFAULT_BANK, Corpus, CorpusError, Item
-from datamodules.datasets import (
+from datamodules.corpora.building import CorpusSource
+from datamodules.corpora.corpus import DEFAULT_BANK, Corpus, CorpusError, Item, unknown_instrument
+from datamodules.examples.augmentation import Augmentation
+from datamodules.examples.batching import EvaluationBatchSampler, TrainingSampler, collate
+from datamodules.examples.evaluation import EvaluationData, QuestionPlan
+from datamodules.examples.features import FeatureData, PairedFeatureData
+from datamodules.examples.training import (
     NoPairsError,
     PairedData,
     Selection,
@@ -23,10 +24,8 @@ from datamodules.datasets import (
     TrainingData,
     UnpairedData,
 )
-from datamodules.evaluation_data import EvaluationData, QuestionPlan
-from datamodules.feature_datasets import FeatureData, PairedFeatureData
-from datamodules.features import FeatureCache
-from datamodules.pitch import PestoTracker, PitchTracker
+from datamodules.features.frames import FeatureCache
+from datamodules.features.pitch import PestoTracker, PitchTracker
 
 Track = Literal["monophonic", "polyphonic"]
 
@@ -225,11 +224,7 @@ class TransferDataModule(L.LightningDataModule):
     def _known(self, names: Sequence[str] | None) -> list[str]:
         for name in names or ():
             if name not in self.instruments:
-                near = difflib.get_close_matches(name, self.instruments, n=1, cutoff=0.4)
-                hint = f" Did you mean {near[0]}?" if near else ""
-                raise CorpusError(
-                    f"The corpus has no instrument {name}; it has {', '.join(self.instruments)}.{hint}"
-                )
+                raise unknown_instrument(name, self.instruments, "the corpus")
         return list(names or self.instruments)
 
     def _require_a_pair(self) -> None:
@@ -268,7 +263,7 @@ class OneShotDataModule(TransferDataModule):
     """Source, a reference of another piece on the target's instrument, and target.
 
     Over recordings, where no piece is there on two instruments, the examples are self-supervised:
-    see `datamodules.datasets.SelfReferenceData`.
+    see `datamodules.examples.training.SelfReferenceData`.
     """
 
     def training_data(self) -> TrainingData:

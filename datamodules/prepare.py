@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datamodules.banks import Bank
-    from datamodules.building import CorpusSource
-    from datamodules.corpus import Corpus
-    from datamodules.score_source import ScoreSource
+    from datamodules.banks.soundfont import Bank
+    from datamodules.corpora.building import CorpusSource
+    from datamodules.corpora.corpus import Corpus
+    from datamodules.scores.source import ScoreSource
 
 EXAMPLES = """examples:
   python -m datamodules.prepare rendered --size demo
@@ -43,8 +43,8 @@ build, or makes damaged files anew. Training does this by itself; preparing firs
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; what a user can cause is one sentence on standard error."""
     options = parser().parse_args(arguments)
-    from datamodules.audio_files import AudioFileError
-    from datamodules.corpus import CorpusError
+    from datamodules.audio.files import AudioFileError
+    from datamodules.corpora.corpus import CorpusError
 
     try:
         code: int = options.command(options)
@@ -154,8 +154,8 @@ def _given(**options: object) -> dict:
 
 
 def _rendered(options: argparse.Namespace) -> CorpusSource:
-    from datamodules.performance import Performance
-    from datamodules.rendering import RenderedCorpus
+    from datamodules.corpora.rendering import RenderedCorpus
+    from datamodules.scores.performance import Performance
 
     performance = Performance(
         **_given(
@@ -178,8 +178,8 @@ def _rendered(options: argparse.Namespace) -> CorpusSource:
 
 
 def _scores(options: argparse.Namespace) -> ScoreSource:
-    from datamodules.corpus import CorpusError
-    from datamodules.scores import EmbeddedScores, MidiFolder
+    from datamodules.corpora.corpus import CorpusError
+    from datamodules.scores.midi_folder import EmbeddedScores, MidiFolder
 
     if options.midi is None:
         if options.excerpts is not None:
@@ -191,9 +191,9 @@ def _scores(options: argparse.Namespace) -> ScoreSource:
 
 
 def _bank(options: argparse.Namespace) -> Bank:
-    from datamodules.banks import FluidSynthBank, SoundFontBank
-    from datamodules.corpus import CorpusError
-    from datamodules.nsynth import NSynthBank
+    from datamodules.banks.nsynth import NSynthBank
+    from datamodules.banks.soundfont import FluidSynthBank, SoundFontBank
+    from datamodules.corpora.corpus import CorpusError
 
     if options.nsynth is None:
         return (FluidSynthBank if options.fluidsynth else SoundFontBank)(options.soundfont)
@@ -203,8 +203,8 @@ def _bank(options: argparse.Namespace) -> Bank:
 
 
 def _bank_at(path: Path) -> Bank:
-    from datamodules.banks import FluidSynthBank, SoundFontBank
-    from datamodules.nsynth import NSynthBank
+    from datamodules.banks.nsynth import NSynthBank
+    from datamodules.banks.soundfont import FluidSynthBank, SoundFontBank
 
     if path.is_dir():
         return NSynthBank(path)
@@ -212,7 +212,7 @@ def _bank_at(path: Path) -> Bank:
 
 
 def _recordings(options: argparse.Namespace) -> CorpusSource:
-    from datamodules.recordings import RecordingsCorpus
+    from datamodules.corpora.recordings import RecordingsCorpus
 
     chosen = _given(
         instruments=options.instruments, track=options.track, part_s=options.part_s, licence=options.licence
@@ -225,15 +225,15 @@ def _build(options: argparse.Namespace) -> int:
     corpus = source.prepare(options.corpora_dir, options.sample_rate, options.workers, not options.quiet)
     print(corpus.root)
     if not options.quiet:
-        from datamodules.inspection import print_overview
+        from datamodules.corpora.inspection import print_overview
 
         print_overview(corpus)
     return 0
 
 
 def _opened(options: argparse.Namespace) -> list[Corpus]:
-    from datamodules.corpus import Corpus, CorpusError
-    from datamodules.inspection import corpora_in
+    from datamodules.corpora.corpus import Corpus, CorpusError
+    from datamodules.corpora.inspection import corpora_in
 
     corpora = [Corpus.open(path) for path in options.corpora] or corpora_in(options.corpora_dir)
     if not corpora:
@@ -244,9 +244,9 @@ def _opened(options: argparse.Namespace) -> list[Corpus]:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from datamodules.corpus import CorpusError
-    from datamodules.inspection import description, print_overview, print_traces
-    from datamodules.traces import by_instrument, measured, save_variety
+    from datamodules.corpora.corpus import CorpusError
+    from datamodules.corpora.inspection import description, print_overview, print_traces
+    from datamodules.corpora.traces import by_instrument, measured, save_variety
 
     corpora = _opened(options)
     if options.variety and len(corpora) > 1:
@@ -267,7 +267,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from datamodules.inspection import damaged_files
+    from datamodules.corpora.inspection import damaged_files
 
     n_damaged = 0
     for corpus in _opened(options):

@@ -22,14 +22,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import run_command
+from runtime.errors import run_command
 
 BENCHMARKS = {
-    "models": "experiments.benchmark_models",
-    "data": "experiments.benchmark_data",
-    "vocoder": "experiments.benchmark_vocoder",
-    "scan": "experiments.benchmark_scan",
-    "stream": "experiments.benchmark_stream",
+    "models": "experiments.benchmarks.models",
+    "data": "experiments.benchmarks.data",
+    "vocoder": "experiments.benchmarks.vocoder",
+    "scan": "experiments.benchmarks.scan",
+    "stream": "experiments.benchmarks.stream",
 }
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 VERSIONED = ("torch", "lightning", "numpy", "soxr", "midirenderer", "pesto-pitch")

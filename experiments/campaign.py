@@ -1,8 +1,8 @@
 """Train and test everything on the leaderboard: ``python -m experiments.campaign``, or ``make leaderboard``.
 
-What to run is data (``experiments/leaderboard.yaml``). A run that is there already, trained and tested with
-the same config, scale and seed, is not repeated; an interrupted one goes on from its last checkpoint. So the
-same command, given again, does what is left. It ends in `experiments.compare`.
+What to run is data (``experiments/leaderboard/experiments.yaml``). A run that is there already, trained and
+tested with the same config, scale and seed, is not repeated; an interrupted one goes on from its last
+checkpoint. So the same command, given again, does what is left. It ends in `experiments.compare`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from typing import Any, NamedTuple
 import yaml
 from filelock import FileLock, Timeout
 
-from experiments import catalog, finished_runs
-from experiments.errors import UserError, last_words, run_command
-from experiments.finished_runs import Wanted
-from experiments.mlflow_store import MlflowStore, Unreachable, default_tracking_uri
-from experiments.outbox import RUNS_DIR, Journal, deliver
-from experiments.run_lock import is_running
+from callbacks.tracking.mlflow_store import MlflowStore, Unreachable, default_tracking_uri
+from callbacks.tracking.outbox import RUNS_DIR, Journal, deliver
+from callbacks.tracking.run_lock import is_running
+from experiments.command_line import catalogue
+from experiments.leaderboard import finished_runs
+from experiments.leaderboard.finished_runs import Wanted
+from runtime.errors import UserError, last_words, run_command
 
-LIST = Path(__file__).with_name("leaderboard.yaml")
+LIST = Path(__file__).parent / "leaderboard" / "experiments.yaml"
 LOGS = ".campaign"
 """Folder below the folder of runs with what the trainings print."""
 PAGE = "leaderboard.html"
@@ -75,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(
             f"Another campaign is at work in {settings.runs_dir}; wait for it, or give another --runs_dir."
         ) from error
-    names = {catalog.find(entry["name"]).stem for entry in listed["experiments"]} | set(_anchors())
+    names = {catalogue.find(entry["name"]).stem for entry in listed["experiments"]} | set(_anchors())
     deliver_runs(sorted(names), settings)
     show(settings)
     for name, log in failed.items():
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m experiments.campaign", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--list", type=Path, default=LIST, help="what to run (default: %(default)s)")
-    add("--scale", default=catalog.DEFAULT_SCALE, help="size of everything (default: %(default)s)")
+    add("--scale", default=catalogue.DEFAULT_SCALE, help="size of everything (default: %(default)s)")
     add(
         "--seeds",
         type=int,
@@ -107,7 +108,7 @@ def jobs(listed: Mapping[str, Any], settings: Settings) -> Iterator[Job]:
     """The jobs of a list that no finished run answers.
 
     Args:
-        listed: content of a list such as ``experiments/leaderboard.yaml``.
+        listed: content of a list such as ``experiments/leaderboard/experiments.yaml``.
         settings: scale, seeds and where runs are.
     """
     entries = {entry["name"]: entry for entry in listed["experiments"]}
@@ -182,7 +183,7 @@ def _changes(options: Sequence[str]) -> dict[str, Any]:
 
 
 def _anchors() -> list[str]:
-    found = [experiment.name.partition("/") for experiment in catalog.experiments()]
+    found = [experiment.name.partition("/") for experiment in catalogue.experiments()]
     return [name for group, _, name in found if group == "anchors"]
 
 

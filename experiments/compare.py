@@ -13,12 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datamodules.atomic_files import write_beside
-from experiments.errors import UserError, nearest, run_command
-from experiments.mlflow_store import Unreachable, default_tracking_uri
+from callbacks.tracking.mlflow_store import Unreachable, default_tracking_uri
+from runtime.errors import UserError, nearest, run_command
+from runtime.files import write_beside
 
 if TYPE_CHECKING:
-    from experiments.leaderboard import Group, System
+    from experiments.leaderboard.systems import Group, System
 
 DEFAULT_PAGES = {"html": Path("leaderboard.html"), "markdown": Path("leaderboard.md")}
 
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print or write the leaderboard."""
     options = _parser().parse_args(arguments)
     options.output = options.output or DEFAULT_PAGES.get(options.format)
-    from experiments import leaderboard
+    from experiments.leaderboard import systems as leaderboard
 
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -75,7 +75,7 @@ def _document(options: argparse.Namespace, systems: list[System], folder: Path) 
             file=sys.stderr,
         )
         return ""
-    from experiments.leaderboard_differences import system_named
+    from experiments.leaderboard.differences import system_named
 
     against = [(system_named(a, systems), system_named(b, systems)) for a, b in options.against]
     if against and options.format in ("table", "json"):
@@ -84,7 +84,7 @@ def _document(options: argparse.Namespace, systems: list[System], folder: Path) 
 
 
 def _groups(options: argparse.Namespace, systems: list[System]) -> list[Group]:
-    from experiments import leaderboard
+    from experiments.leaderboard import systems as leaderboard
 
     found = leaderboard.groups(systems)
     if options.pair is None:
@@ -100,30 +100,30 @@ def _leaderboard(
     options: argparse.Namespace, found: list[Group], against: list[tuple[System, System]], folder: Path
 ) -> str:
     if options.format == "json":
-        from experiments import leaderboard
+        from experiments.leaderboard import systems as leaderboard
 
         return leaderboard.to_json(found)
     if options.format == "html":
         return _page(options, found, against, folder)
     if options.format == "markdown":
-        from experiments.leaderboard_markdown import update_page
+        from experiments.leaderboard.markdown import update_page
 
         update_page(options.output, found, options.uri, against)
         print(f"Wrote {options.output} and its pictures", file=sys.stderr)
         return ""
-    from experiments.leaderboard_table import print_table
+    from experiments.leaderboard.terminal import print_table
 
     print_table(found)
     return ""
 
 
 def _differences(options: argparse.Namespace, against: list[tuple[System, System]]) -> str:
-    from experiments import leaderboard_differences
+    from experiments.leaderboard import differences
 
-    found = [(*two, leaderboard_differences.compare_systems(*two, options.pair)) for two in against]
+    found = [(*two, differences.compare_systems(*two, options.pair)) for two in against]
     if options.format == "json":
-        return leaderboard_differences.to_json(found)
-    from experiments.leaderboard_table import print_differences
+        return differences.to_json(found)
+    from experiments.leaderboard.terminal import print_differences
 
     for ours, theirs, comparisons in found:
         print_differences(ours, theirs, comparisons)
@@ -133,7 +133,7 @@ def _differences(options: argparse.Namespace, against: list[tuple[System, System
 def _page(
     options: argparse.Namespace, found: list[Group], against: list[tuple[System, System]], folder: Path
 ) -> str:
-    from experiments.leaderboard_page import page, store
+    from experiments.leaderboard.html import page, store
 
     text = page(found, options.uri, folder, against)
     store(text, options.uri, folder)

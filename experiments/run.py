@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from itertools import groupby
 
-from experiments import catalog
-from experiments.errors import UserError, nearest, run_command
+from experiments.command_line import catalogue
+from runtime.errors import UserError, nearest, run_command
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict", "lr_find")
 USAGE = """\
@@ -33,17 +33,17 @@ def main(arguments: list[str]) -> int:
         return 0
     subcommand, options = arguments[0], arguments[1:]
     if subcommand == "anchors":
-        from experiments.anchors import test_anchors
+        from experiments.command_line.anchors import test_anchors
 
         test_anchors(options)
         return 0
     _require_runnable(subcommand, options)
     if subcommand == "lr_find":
-        from experiments.lr_find import RangeTestCLI
+        from experiments.command_line.lr_find import RangeTestCLI
 
         RangeTestCLI(options)
         return 0
-    from experiments.cli import SuiteCLI
+    from experiments.command_line.cli import SuiteCLI
 
     SuiteCLI(arguments)
     return 0
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
 def listing() -> str:
     """Every experiment with its one line, grouped by folder, and how to start."""
     lines = []
-    for group, members in groupby(catalog.experiments(), key=lambda experiment: experiment.group):
+    for group, members in groupby(catalogue.experiments(), key=lambda experiment: experiment.group):
         lines += [f"{group or 'experiments'}:"]
         lines += [f"  {experiment.name:<28} {experiment.description}" for experiment in members]
     return "\n".join([*lines, "", USAGE])
@@ -65,7 +65,7 @@ def _require_runnable(subcommand: str, options: list[str]) -> None:
             f"There is no subcommand '{subcommand}'; there are {', '.join(SUBCOMMANDS)} and anchors."
             f"{nearest(subcommand, [*SUBCOMMANDS, 'anchors'])}"
         )
-    request = catalog.read_request(options)
+    request = catalogue.read_request(options)
     if not request.experiment and not {"-h", "--help"} & set(options):
         raise UserError(
             f"`{subcommand}` needs an experiment: --config NAME. `python -m experiments.run` lists them."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from experiments.errors import UserError, nearest, run_command
+from runtime.errors import UserError, nearest, run_command
 
 if TYPE_CHECKING:
     from lightning_modules.transfer_module import TimbreTransferModule
@@ -99,7 +99,7 @@ def find_jobs(source: Path, output: Path) -> list[Job]:
     Raises:
         UserError: nothing to read, or the result would replace its source.
     """
-    from datamodules.audio_files import AUDIO_SUFFIXES
+    from datamodules.audio.files import AUDIO_SUFFIXES
 
     if not source.exists():
         raise UserError(f"The input {source} does not exist.")
@@ -170,8 +170,8 @@ class Player:
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Player:
         """Load what the command line asks for."""
-        from datamodules.audio_files import read_audio
-        from experiments import checkpoints
+        from callbacks.tracking import checkpoints
+        from datamodules.audio.files import read_audio
 
         path = checkpoints.find(options.checkpoint, runs_dir=options.runs_dir)
         module = checkpoints.load_module(path, (*checkpoints.TRUSTED, *options.trust)).to(options.device)
@@ -190,14 +190,14 @@ class Player:
 
     def play(self, job: Job) -> None:
         """Transfer one file."""
-        from datamodules.audio_files import read_audio, write_wav
+        from datamodules.audio.files import read_audio, write_wav
 
         rate = self.module.sample_rate
         audio, _ = read_audio(job.source, rate, "mix" if self.channels == "mix" else "keep")
         result = self.transfer(np.atleast_2d(audio))
         write_wav(job.output, _resampled(_unclipped(result, job), rate, self.output_rate), self.output_rate)
         if self.picture:
-            from callbacks.pictures import save_picture
+            from callbacks.plots.spectrograms import save_picture
 
             panels = {"source": np.atleast_2d(audio)[0], "output": result[0]}
             save_picture(job.output.with_suffix(".png"), panels, rate, job.source.name)
@@ -296,7 +296,7 @@ def instrument_id(module: TimbreTransferModule, name: str | None) -> int | None:
 
 def _attempt(player: Player, job: Job, alone: bool) -> str | None:
     """Play ``job``. In a folder a bad file is reported at the end; alone it ends the command."""
-    from datamodules.audio_files import AudioFileError
+    from datamodules.audio.files import AudioFileError
 
     try:
         player.play(job)

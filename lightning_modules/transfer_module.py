@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import TransferBatch
-from lightning_modules.adversarial_training import Stepping
-from metrics.suite import EvaluationSuite, TestTable
+from lightning_modules.adversarial_module import Stepping
+from metrics.evaluation.suite import EvaluationSuite, TestTable
 
 
 class TimbreTransferModule(L.LightningModule):

@@ -17,12 +17,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from datamodules.corpus import DEFAULT_BANK, Corpus, CorpusError
-from datamodules.workers import run_jobs
-from metrics.catalogue import DESCRIPTIONS
-from metrics.example import Example
-from metrics.measure import SIGNAL_METRICS, Setting, measure
-from metrics.oracle import with_phase_of
+from datamodules.corpora.corpus import DEFAULT_BANK, Corpus, CorpusError
+from metrics.evaluation.example import Example
+from metrics.evaluation.measure import SIGNAL_METRICS, Setting, measure
+from metrics.functional.oracle import with_phase_of
+from metrics.registry import DESCRIPTIONS
+from runtime.workers import run_jobs
 
 TRUE_ANSWERS = ("oracle_phase", "target_plus_noise")
 OTHER_BANK = "elsewhere"
@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from metrics.timbre_training import prepare_timbre_space
+    from metrics.timbre_space.training import prepare_timbre_space
 
     corpus = Corpus.open(options.corpus)
     asked = list(questions(corpus, options.clip_seconds, options.clips, options.limit))

@@ -10,8 +10,8 @@ import optuna
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from datamodules.atomic_files import write_beside
-from experiments import catalog
+from experiments.command_line import catalogue
+from runtime.files import write_beside
 from sweeps.spaces import Space
 
 
@@ -47,9 +47,9 @@ def write_best(
 def as_config(trial: FrozenTrial, sweep: str, experiment: str, space: Space, metrics: Sequence[str]) -> str:
     """The trial's values as a difference over the experiment."""
     scores = ", ".join(f"{name} {value:.4g}" for name, value in zip(metrics, trial.values, strict=True))
-    over = catalog.name_or_path(experiment)
+    over = catalogue.name_or_path(experiment)
     title = f"# {Path(over).stem}, tuned: trial {trial.number} of the sweep {sweep}, {scores} in validation"
-    return f"{title}\n{catalog.OVER} {over}\n" + yaml.safe_dump(
+    return f"{title}\n{catalogue.OVER} {over}\n" + yaml.safe_dump(
         nested(space.values(trial.params)), sort_keys=False
     )
 

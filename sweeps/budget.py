@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from experiments.errors import UserError
+from runtime.errors import UserError
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 ENDLESS = "1000000"

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
-from experiments.errors import UserError, nearest, users_error
-from metrics.catalogue import DESCRIPTIONS
+from metrics.registry import DESCRIPTIONS
+from runtime.errors import UserError, nearest, users_error
 from sweeps.spaces import Space, as_options
 
 COSTS = ("val/real_time_factor", "val/transfer_parameters")
@@ -49,8 +49,8 @@ def check(experiment: str, scale: str, options: list[str], space: Space, objecti
         UserError: a key does not exist or has no effect, a value is refused, a metric is unknown, or the
             experiment cannot be trained; names it.
     """
-    from experiments.cli import SuiteCLI
-    from metrics.suite import CHEAP
+    from experiments.command_line.cli import SuiteCLI
+    from metrics.evaluation.suite import CHEAP
 
     fit = ["--config", experiment, "--scale", scale, *options]
     cli = SuiteCLI(fit, run=False)
@@ -107,7 +107,7 @@ def _require_effect(space: Space, config: Mapping[str, Any]) -> None:
 
 def _require_corners(space: Space, fit: list[str]) -> None:
     """Build the experiment at the first corner of every distribution, at the second, and so on."""
-    from experiments.cli import SuiteCLI
+    from experiments.command_line.cli import SuiteCLI
 
     corners = {key: distribution.corners() for key, distribution in space.distributions.items()}
     for number in range(max(map(len, corners.values()))):
@@ -122,7 +122,7 @@ def _require_corners(space: Space, fit: list[str]) -> None:
 
 
 def _direction(objective: str, known: Mapping[str, Direction]) -> Direction:
-    from metrics.suite import SELECTION
+    from metrics.evaluation.suite import SELECTION
 
     names = {f"val/{name}": DESCRIPTIONS[name] for name in SELECTION}
     if objective in known:

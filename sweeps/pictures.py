@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from datamodules.atomic_files import write_beside
+from runtime.files import write_beside
 
 INCHES_PER_PANEL = 4.0
 """A panel is named by its parameter, which takes some room."""

@@ -21,12 +21,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import last_words
+from runtime.errors import last_words
 
 STOP_S = 60.0
 """How long a process that was asked to end may write its last checkpoint."""
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["experiments.cli", "experiments.lr_find", "mlflow.tracking"])
+CONTEXT.set_forkserver_preload(
+    ["experiments.command_line.cli", "experiments.command_line.lr_find", "mlflow.tracking"]
+)
 
 
 class Job:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from experiments.errors import UserError
-from experiments.mlflow_store import RUN_CONTEXT
+from callbacks.tracking.mlflow_store import RUN_CONTEXT
+from runtime.errors import UserError
 from sweeps.processes import Job
 from sweeps.spaces import Space
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from experiments.errors import UserError
-from experiments.mlflow_store import MlflowStore, Unreachable
-from experiments.outbox import Journal, deliver
+from callbacks.tracking.mlflow_store import MlflowStore, Unreachable
+from callbacks.tracking.outbox import Journal, deliver
+from runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class SweepRecord:
         except Unreachable as error:
             log.warning(
                 "The tracking server %s does not have everything (%s): "
-                "`python -m experiments.outbox send %s` sends it.",
+                "`python -m callbacks.tracking.outbox send %s` sends it.",
                 self._store.uri,
                 error,
                 journal.run_dir,

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from experiments import catalog
-from experiments.errors import UserError, nearest
+from experiments.command_line import catalogue
+from runtime.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import optuna
@@ -126,7 +126,7 @@ def find_space(experiment: str) -> Path:
     Raises:
         UserError: there is none.
     """
-    parts = [part.stem for part in catalog.with_bases(catalog.find(experiment))]
+    parts = [part.stem for part in catalogue.with_bases(catalogue.find(experiment))]
     for name in reversed(parts):
         if (path := SPACES / f"{name}.yaml").is_file():
             return path

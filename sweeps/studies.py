@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from experiments.errors import UserError
+from runtime.errors import UserError
 
 DEFAULT_STORAGE = "sqlite:///sweeps.db"
 HEARTBEAT_S, GRACE_S = 10, 60

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import optuna
 
-from experiments.mlflow_store import default_tracking_uri
+from callbacks.tracking.mlflow_store import default_tracking_uri
 from sweeps import rates, studies
 from sweeps.best import write_best
 from sweeps.budget import Budget

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import optuna
 
-from experiments.errors import UserError
-from experiments.mlflow_store import PARENT, RUN_CONTEXT
-from experiments.outbox import Journal
+from callbacks.tracking.mlflow_store import PARENT, RUN_CONTEXT
+from callbacks.tracking.outbox import Journal
+from runtime.errors import UserError
 from sweeps.budget import Budget
 from sweeps.processes import Job
 from sweeps.spaces import Space, as_options, as_text

@@ -13,9 +13,9 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 
-from datamodules.corpus import Corpus  # noqa: E402
-from datamodules.rendering import RenderedCorpus  # noqa: E402
-from datamodules.scores import EmbeddedScores  # noqa: E402
+from datamodules.corpora.corpus import Corpus  # noqa: E402
+from datamodules.corpora.rendering import RenderedCorpus  # noqa: E402
+from datamodules.scores.midi_folder import EmbeddedScores  # noqa: E402
 from tests.postgres import PostgresServer  # noqa: E402
 
 ROOT = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""What the switches of `experiments.switches` must not change, for any architecture."""
+"""What the switches of `experiments.command_line.trainer_settings` must not change, for any architecture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from datamodules.batch import TransferBatch
-from experiments.switches import stepping_settings
+from experiments.command_line.trainer_settings import stepping_settings
 from lightning_modules.transfer_module import TimbreTransferModule
 from tests.trainers import quiet_trainer
 

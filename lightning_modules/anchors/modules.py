@@ -14,10 +14,11 @@ from torch import Tensor
 
 from datamodules.batch import TransferBatch
 from lightning_modules.transfer_module import TimbreTransferModule
-from metrics.oracle import with_phase_of
+from metrics.functional.oracle import with_phase_of
+from runtime.errors import UserError
 
 
-class AnchorError(ValueError):
+class AnchorError(UserError):
     """A batch lacks what an anchor is made of; the message is one sentence meant for the user."""
 
 
@@ -96,7 +97,7 @@ class OraclePhase(Anchor):
     """The target's magnitudes with the source's phase: the limit of systems that keep the phase."""
 
     def transfer_batch(self, batch: TransferBatch) -> Tensor:
-        """`metrics.oracle.with_phase_of` source and target."""
+        """`metrics.functional.oracle.with_phase_of` source and target."""
         return with_phase_of(batch.source, _target(self, batch), self.sample_rate)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import FRAME_RATE_HZ, Features
-from datamodules.features import LOUDNESS_FLOOR_DB
+from datamodules.features.frames import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.pitch_repair import hz_to_midi, midi_to_hz, repair_pitch
 from lightning_modules.ddsp.statistics import TargetStatistics
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.batch import FRAME_RATE_HZ, Features
-from datamodules.features import LOUDNESS_FLOOR_DB
+from datamodules.features.frames import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.pitch_repair import hz_to_midi, midi_to_hz, repair_pitch
 
 RIGHT_SEMITONES = 0.5

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from lightning_modules.layers.spectral import stft_magnitude
+from lightning_modules.layers.dsp.spectral import stft_magnitude
 
 
 @dataclass

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from datamodules.batch import Features, TransferBatch
-from datamodules.features import loudness_db
-from datamodules.pitch import PestoTracker, PitchTracker
+from datamodules.features.frames import loudness_db
+from datamodules.features.pitch import PestoTracker, PitchTracker
 from lightning_modules.ddsp.adaptation import Adaptation, Conditioning, adapt, detect_notes, silence_gate
 from lightning_modules.ddsp.articulation import Articulation
 from lightning_modules.ddsp.losses import LossWeights, SpectralLoss

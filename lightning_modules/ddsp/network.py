@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from datamodules.features import LOUDNESS_FLOOR_DB
+from datamodules.features.frames import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.decoders import SequenceDecoder
 from lightning_modules.ddsp.pitch_repair import hz_to_midi
 from lightning_modules.layers.network_size import NetworkSizeError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.layers.spectral import fft_convolve
+from lightning_modules.layers.dsp.spectral import fft_convolve
 
 
 class TrainableReverb(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from datamodules.batch import Features
-from datamodules.features import LOUDNESS_FLOOR_DB
+from datamodules.features.frames import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.pitch_repair import hz_to_midi
 
 

@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 from torchaudio.functional import melscale_fbanks
 
 from datamodules.batch import TransferBatch
-from datamodules.corpus import CorpusError
-from datamodules.spectrum_statistics import UNIFIED, StatisticsCache
-from lightning_modules.adversarial_training import Attempts, take_turn
+from datamodules.corpora.corpus import CorpusError
+from datamodules.features.spectrum_statistics import UNIFIED, StatisticsCache
+from lightning_modules.adversarial_module import Attempts, take_turn
 from lightning_modules.disentangled import losses
 from lightning_modules.disentangled.losses import LossWeights
 from lightning_modules.disentangled.network import (
@@ -26,9 +26,9 @@ from lightning_modules.disentangled.network import (
     StyleEncoder,
 )
 from lightning_modules.disentangled.spectra import Normalisation, Representation, parts
+from lightning_modules.layers.dsp.slices import in_slices, whole_slices
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
-from lightning_modules.layers.slices import in_slices, whole_slices
 from lightning_modules.transfer_module import TimbreTransferModule
 
 N_MELS = 64

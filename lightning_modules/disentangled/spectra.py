@@ -14,8 +14,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from datamodules.spectrum_statistics import Statistics
-from lightning_modules.layers.constant_q import constant_q
+from datamodules.features.spectrum_statistics import Statistics
+from lightning_modules.layers.dsp.constant_q import constant_q
 from lightning_modules.layers.single_precision import in_float32
 
 FLOOR = 3e-3

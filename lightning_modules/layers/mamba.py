@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, silu, softplus
 
 from lightning_modules.layers.memory import Memory
-from lightning_modules.layers.selective_scan import selective_scan
+from lightning_modules.layers.scan.selective_scan import selective_scan
 
 SHORTEST_STEP, LONGEST_STEP = 1e-3, 0.1
 """Between these the durations of steps begin, spread evenly over their logarithm (section 3.6)."""

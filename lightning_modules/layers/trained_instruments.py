@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from datamodules.corpus import CorpusError
+from datamodules.corpora.corpus import CorpusError
 
 
 class TrainedInstruments(nn.Module):

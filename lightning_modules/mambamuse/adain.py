@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.layers.memory import Memory
-from lightning_modules.layers.selective_scan import selective_scan
+from lightning_modules.layers.scan.selective_scan import selective_scan
 
 QUIET = 1e-5
 """Variance that is added, so that a channel at rest stays at rest."""

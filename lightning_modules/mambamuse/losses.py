@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
+from lightning_modules.layers.dsp.spectral import mel_filters, stft_magnitude
 from lightning_modules.layers.single_precision import in_float32
-from lightning_modules.layers.spectral import mel_filters, stft_magnitude
 
 
 @dataclass

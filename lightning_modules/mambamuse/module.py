@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
-from datamodules.corpus import CorpusError
-from lightning_modules.adversarial_training import Attempts, take_turn
+from datamodules.corpora.corpus import CorpusError
+from lightning_modules.adversarial_module import Attempts, take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, LeastSquaresLoss
+from lightning_modules.layers.dsp.spectral import mr_stft
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
-from lightning_modules.layers.spectral import mr_stft
 from lightning_modules.mambamuse.discriminators import PeriodsAndScales
 from lightning_modules.mambamuse.losses import LossWeights, mel_distance
 from lightning_modules.mambamuse.network import StyleStrengths, UNet

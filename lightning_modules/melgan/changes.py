@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lightning_modules.layers.dsp.spectral import mel_filters
 from lightning_modules.layers.single_precision import in_float32
-from lightning_modules.layers.spectral import mel_filters
 
 
 class Change:

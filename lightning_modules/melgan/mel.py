@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lightning_modules.layers.dsp.spectral import mel_filters, stft_magnitude
 from lightning_modules.layers.single_precision import in_float32
-from lightning_modules.layers.spectral import mel_filters, stft_magnitude
 
 
 class LogMel:

@@ -15,12 +15,12 @@ from torch.optim import Optimizer
 from torchaudio.functional import highpass_biquad
 
 from datamodules.batch import TransferBatch
-from lightning_modules.adversarial_training import Attempts, take_turn
+from lightning_modules.adversarial_module import Attempts, take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, HingeLoss, feature_matching
+from lightning_modules.layers.dsp.spectral import mr_stft
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.layers.single_precision import in_float32
-from lightning_modules.layers.spectral import mr_stft
 from lightning_modules.melgan.inference import Vocoding, vocode
 from lightning_modules.melgan.losses import LossWeights
 from lightning_modules.melgan.mel import LogMel

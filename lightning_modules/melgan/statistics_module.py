@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from datamodules.corpus import CorpusError
+from datamodules.corpora.corpus import CorpusError
 from lightning_modules.melgan.module import MelGANModule, features_of
 from lightning_modules.melgan.waveform_matching import Heard, WaveformMatching
 

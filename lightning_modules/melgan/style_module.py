@@ -14,7 +14,7 @@ from torch.nn.functional import l1_loss
 from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
-from lightning_modules.adversarial_training import Attempts, take_turn
+from lightning_modules.adversarial_module import Attempts, take_turn
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.layers.trained_instruments import TrainedInstruments

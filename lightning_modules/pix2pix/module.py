@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
-from datamodules.corpus import CorpusError
-from lightning_modules.adversarial_training import Attempts, take_turn
+from datamodules.corpora.corpus import CorpusError
+from lightning_modules.adversarial_module import Attempts, take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, CrossEntropyLoss
+from lightning_modules.layers.dsp.slices import in_slices, whole_slices
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
-from lightning_modules.layers.slices import in_slices, whole_slices
 from lightning_modules.layers.trained_instruments import TrainedInstruments
 from lightning_modules.pix2pix.losses import (
     GeneratorTerms,

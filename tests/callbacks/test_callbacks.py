@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageSequence
 
 from callbacks.checkpointing import BestAndLast
-from callbacks.pictures import FLOOR_DB, MAX_FRAMES, save_animation, save_picture, spectrogram_db
+from callbacks.plots.spectrograms import FLOOR_DB, MAX_FRAMES, save_animation, save_picture, spectrogram_db
 from callbacks.run_record import code_version, installed_packages
 from callbacks.system_metrics import SystemMetrics
 from tests.trainers import quiet_trainer

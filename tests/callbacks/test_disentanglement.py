@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from callbacks.disentanglement import PICTURE, Disentanglement, Heard, draw, notes, readings
-from tests.disentangled.conftest import INSTRUMENTS, build, pair_batch, tone
+from tests.lightning_modules.disentangled.conftest import INSTRUMENTS, build, pair_batch, tone
 from tests.trainers import quiet_trainer
 
 __all__ = ["pair_batch"]  # a fixture

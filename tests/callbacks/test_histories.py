@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from callbacks.histories import draw, read_curves
-from experiments.outbox import Journal
+from callbacks.tracking.outbox import Journal
 
 
 def test_losses_and_metrics_of_both_stages_are_read_from_the_journal(tmp_path: Path) -> None:

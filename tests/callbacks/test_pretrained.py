@@ -9,9 +9,9 @@ import torch
 import yaml
 
 from callbacks.pretrained import PretrainedParts
-from experiments.cli import SuiteCLI
-from experiments.errors import UserError
+from experiments.command_line.cli import SuiteCLI
 from lightning_modules.transfer_module import TimbreTransferModule
+from runtime.errors import UserError
 from tests.trainers import quiet_trainer
 
 SMALL = {

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from callbacks.plots.rate_curves import RateCurve, draw_curves
 from callbacks.range_test import RangeTest, RangeTestError, RateRamp, has_diverged, run_range_test
-from callbacks.rate_curves import RateCurve, draw_curves
-from lightning_modules.adversarial_training import take_turn
+from lightning_modules.adversarial_module import take_turn
 from tests.trainers import quiet_trainer
 
 SETTINGS = RangeTest(1e-4, 10.0, 120)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from callbacks.test_table import pair_scores
 from callbacks.transfer_cost import PARAMETERS, REAL_TIME_FACTOR, count_read_parameters, measure_cost
 from lightning_modules.transfer_module import TimbreTransferModule
-from metrics.table import TestRow, TestTable
+from metrics.evaluation.table import TestRow, TestTable
 
 
 class WithDiscriminator(TimbreTransferModule):

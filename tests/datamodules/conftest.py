@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.nsynth import samples_in
+from datamodules.banks.nsynth import samples_in
 from tests.datamodules.made_up import write_nsynth
 
 

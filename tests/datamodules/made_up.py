@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.audio_files import write_wav
-from datamodules.notes import Note, midi_bytes
+from datamodules.audio.files import write_wav
+from datamodules.scores.notes import Note, midi_bytes
 
 RATE = 16000
 

@@ -12,7 +12,8 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from datamodules.batch import TransferBatch
-from datamodules.corpus import CorpusError
+from datamodules.corpora.corpus import CorpusError
+from datamodules.corpora.rendering import RenderedCorpus
 from datamodules.data_module import (
     FeatureDataModule,
     OneShotDataModule,
@@ -21,9 +22,8 @@ from datamodules.data_module import (
     TransferDataModule,
     UnpairedDataModule,
 )
-from datamodules.datasets import SelfReferenceData
-from datamodules.feature_datasets import FeatureData
-from datamodules.rendering import RenderedCorpus
+from datamodules.examples.features import FeatureData
+from datamodules.examples.training import SelfReferenceData
 from tests.trainers import quiet_trainer
 
 FEATURE_KINDS = [FeatureDataModule, PairedFeatureDataModule]
@@ -134,20 +134,20 @@ def test_a_yaml_config_makes_it_with_augmentation_and_tracker(tiny_corpora_dir: 
         class_path: datamodules.data_module.FeatureDataModule
         init_args:
           corpus:
-            class_path: datamodules.rendering.RenderedCorpus
+            class_path: datamodules.corpora.rendering.RenderedCorpus
             init_args:
-              scores: {{class_path: datamodules.embedded_scores.EmbeddedScores, init_args: {{size: tiny}}}}
+              scores: {{class_path: datamodules.scores.embedded.EmbeddedScores, init_args: {{size: tiny}}}}
               instruments: [violin, flute]
           corpora_dir: {tiny_corpora_dir}
           tracks: [monophonic, polyphonic]
           pitch_tracker:
-            class_path: datamodules.pitch.PyinTracker
+            class_path: datamodules.features.pitch.PyinTracker
             init_args: {{f0_min_hz: 100.0}}
           augmentation:
             shared:
-              - class_path: datamodules.augmentation.Reverb
+              - class_path: datamodules.examples.augmentation.Reverb
                 init_args: {{max_t60_s: 0.5}}
-            source: [{{class_path: datamodules.augmentation.Noise}}]
+            source: [{{class_path: datamodules.examples.augmentation.Noise}}]
         """
     )
     parser = ArgumentParser(exit_on_error=False)
@@ -168,7 +168,7 @@ def test_help_says_what_a_parameter_does(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_an_unknown_instrument_names_the_nearest(make) -> None:
-    with pytest.raises(CorpusError, match=r"no instrument violine.*Did you mean violin\?") as error:
+    with pytest.raises(CorpusError, match=r"no instrument 'violine'.*Did you mean 'violin'\?") as error:
         make(PairedDataModule, target_instruments=["violine"])
     assert "\n" not in str(error.value)
 

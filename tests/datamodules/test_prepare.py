@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.audio_files import write_wav
+from datamodules.audio.files import write_wav
+from datamodules.corpora.recordings import RecordingsCorpus
+from datamodules.corpora.rendering import RenderedCorpus
 from datamodules.prepare import main
-from datamodules.recordings import RecordingsCorpus
-from datamodules.rendering import RenderedCorpus
-from datamodules.scores import EmbeddedScores, MidiFolder
+from datamodules.scores.midi_folder import EmbeddedScores, MidiFolder
+from tests.datamodules.corpora.test_recordings import take
 from tests.datamodules.made_up import tune, write_midi
-from tests.datamodules.test_recordings import take
 
 ROOT = Path(__file__).parents[2]
 

@@ -50,7 +50,7 @@ def workplace(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Fit the sixth architecture for three short epochs; `fit` then validates and tests it thoroughly."""
-    from experiments.cli import SuiteCLI
+    from experiments.command_line.cli import SuiteCLI
 
     root = tmp_path_factory.mktemp("trained")
     with working_in(root) as uri:

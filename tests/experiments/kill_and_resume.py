@@ -27,8 +27,8 @@ import numpy as np
 import torch
 
 from callbacks.curriculum import Schedule
-from experiments.cli import SuiteCLI
-from experiments.tracking import n_batches_done
+from callbacks.tracking.tracker import n_batches_done
+from experiments.command_line.cli import SuiteCLI
 from tests.experiments.conftest import working_in
 
 HERE = Path(__file__).parent

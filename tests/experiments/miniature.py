@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from experiments import catalog
+from experiments.command_line import catalogue
 from tests.experiments.conftest import working_in
 
 MINIATURE = Path(__file__).parent / "miniature.yaml"
@@ -17,9 +17,9 @@ MINIATURE = Path(__file__).parent / "miniature.yaml"
 
 def run_miniature(name: str, corpora: Path) -> None:
     """Fit and test, or test, one experiment in the working directory, with corpora in ``corpora``."""
-    from experiments.cli import SuiteCLI
+    from experiments.command_line.cli import SuiteCLI
 
-    subcommand = "test" if catalog.find(name).parent.name == "anchors" else "fit"
+    subcommand = "test" if catalogue.find(name).parent.name == "anchors" else "fit"
     corpus = ["--data.init_args.corpora_dir", str(corpora)]
     SuiteCLI([subcommand, "--config", name, "--config", str(MINIATURE), *corpus])
     if not list(Path.cwd().glob("runs/*/*/test_table.json")):
@@ -28,7 +28,7 @@ def run_miniature(name: str, corpora: Path) -> None:
 
 def main(names: list[str]) -> None:
     """Run the experiments named, or all."""
-    everything = [experiment.name for experiment in catalog.experiments()]
+    everything = [experiment.name for experiment in catalogue.experiments()]
     with tempfile.TemporaryDirectory() as folder:
         for name in names or everything:
             print(f"--- miniature of {name}", flush=True)

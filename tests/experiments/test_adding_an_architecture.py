@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from datamodules.corpus import Corpus
-from metrics.table import TestTable
+from datamodules.corpora.corpus import Corpus
+from metrics.evaluation.table import TestTable
 from tests.conftest import TINY_INSTRUMENTS
 from tests.experiments.conftest import PROJECT, SIXTH, working_in
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments import campaign, catalog, compare, finished_runs
-from experiments.cli import SuiteCLI
-from experiments.finished_runs import Wanted
-from experiments.run_lock import hold, is_running
+from callbacks.tracking.run_lock import hold, is_running
+from experiments import campaign, compare
+from experiments.command_line import catalogue
+from experiments.command_line.cli import SuiteCLI
+from experiments.leaderboard import finished_runs
+from experiments.leaderboard.finished_runs import Wanted
 from tests.experiments.conftest import PROJECT, SIXTH, Trained, working_in
 
 OPTIONS = ["--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"]
@@ -117,7 +119,7 @@ def test_everything_listed_exists() -> None:
     names = [entry["name"] for entry in listed["experiments"]]
     assert len(set(names)) == len(names)
     for entry in [*listed["experiments"], *listed["anchors"]]:
-        assert catalog.find(entry["name"]) and entry["minutes"] > 0
+        assert catalogue.find(entry["name"]) and entry["minutes"] > 0
         assert entry.get("tests") in (None, *names)
 
 

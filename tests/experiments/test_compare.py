@@ -17,14 +17,15 @@ from typing import Any
 import pytest
 import soundfile
 
-from experiments import compare, leaderboard
-from experiments.cli import SuiteCLI
-from experiments.errors import UserError
-from experiments.leaderboard_differences import compare_systems, verdict
-from experiments.leaderboard_markdown import begin, end
-from experiments.leaderboard_pictures import read_curves
-from experiments.mlflow_store import connect
-from metrics.table import TestRow, TestTable
+from callbacks.tracking.mlflow_store import connect
+from experiments import compare
+from experiments.command_line.cli import SuiteCLI
+from experiments.leaderboard import systems as leaderboard
+from experiments.leaderboard.differences import compare_systems, verdict
+from experiments.leaderboard.markdown import begin, end
+from experiments.leaderboard.pictures import read_curves
+from metrics.evaluation.table import TestRow, TestTable
+from runtime.errors import UserError
 from tests.experiments.conftest import PROJECT, SIXTH, Trained, working_in
 
 

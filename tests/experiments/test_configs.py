@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments import catalog
-from experiments.cli import SuiteCLI
+from experiments.command_line import catalogue
+from experiments.command_line.cli import SuiteCLI
 
 
-@pytest.mark.parametrize("scale", catalog.scales())
-@pytest.mark.parametrize("experiment", catalog.experiments(), ids=lambda experiment: experiment.name)
-def test_it_can_be_built(experiment: catalog.Experiment, scale: str, workplace: Path) -> None:
+@pytest.mark.parametrize("scale", catalogue.scales())
+@pytest.mark.parametrize("experiment", catalogue.experiments(), ids=lambda experiment: experiment.name)
+def test_it_can_be_built(experiment: catalogue.Experiment, scale: str, workplace: Path) -> None:
     cli = SuiteCLI(["--config", experiment.name, "--scale", scale], run=False)
     assert cli.model.sample_rate == cli.datamodule.sample_rate
     assert list(cli.model.instruments) == list(cli.datamodule.instruments)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments import checkpoints, compare
-from experiments.cli import SuiteCLI
-from experiments.mlflow_store import connect
+from callbacks.tracking import checkpoints
+from callbacks.tracking.mlflow_store import connect
+from experiments import compare
+from experiments.command_line.cli import SuiteCLI
 from tests.experiments.conftest import SIXTH
 from tests.postgres import PostgresServer
 

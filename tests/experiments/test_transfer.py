@@ -11,8 +11,8 @@ import soundfile
 import torch
 
 from experiments import transfer
-from experiments.errors import UserError
 from lightning_modules.transfer_module import TimbreTransferModule
+from runtime.errors import UserError
 from tests.experiments.conftest import Trained
 from tests.experiments.tones import tone
 

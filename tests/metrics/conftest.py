@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import TransferBatch
-from datamodules.corpus import Corpus
+from datamodules.corpora.corpus import Corpus
 
 RATE = 16000
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from datamodules.corpus import Corpus
-from metrics.analyses import Analyses
-from metrics.joint_scoring import joint_scores
+from datamodules.corpora.corpus import Corpus
+from metrics.evaluation.analyses import Analyses
+from metrics.evaluation.joint_scoring import joint_scores
 from metrics.rank_anchors import (
     KNOWN_ORDER,
     NO_ANSWERS,
@@ -15,7 +15,7 @@ from metrics.rank_anchors import (
     main,
     questions,
 )
-from metrics.timbre_training import load_timbre_space, prepare_timbre_space
+from metrics.timbre_space.training import load_timbre_space, prepare_timbre_space
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.errors import UserError
+from runtime.errors import UserError
 from sweeps.budget import parse_budget
 
 

@@ -8,8 +8,8 @@ import pytest
 from torch.optim import Optimizer
 
 from callbacks.range_test import trained_parts
-from experiments.cli import build_model
-from experiments.errors import UserError
+from experiments.command_line.cli import build_model
+from runtime.errors import UserError
 from sweeps.checking import check
 from sweeps.spaces import SPACES, Space, find_space, read_space
 from tests.experiments.conftest import SIXTH

@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from experiments.errors import UserError
+from runtime.errors import UserError
 from sweeps.spaces import SPACES, Space, as_options, find_space, read_space
 from tests.sweeps.conftest import RATE, TAPS
 

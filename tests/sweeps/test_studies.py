@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from experiments.errors import UserError
+from runtime.errors import UserError
 from sweeps.studies import Identity, begin, hidden, is_surplus, n_finished, open_storage, with_driver
 
 IDENTITY = Identity("toy", "demo", "30m", [("val/mr_stft", "minimize")], {"a": [1, 2]}, [])

@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from experiments.outbox import Journal
+from callbacks.tracking.outbox import Journal
 from sweeps.budget import Budget, parse_budget
 from sweeps.rates import read_suggestions
 from sweeps.spaces import Space

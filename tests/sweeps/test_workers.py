@@ -17,9 +17,9 @@ import pytest
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.cli import SuiteCLI
-from experiments.errors import UserError
-from experiments.mlflow_store import connect
+from callbacks.tracking.mlflow_store import connect
+from experiments.command_line.cli import SuiteCLI
+from runtime.errors import UserError
 from sweeps import run
 from sweeps.studies import open_storage
 from tests.experiments.conftest import PROJECT, SIXTH, working_in

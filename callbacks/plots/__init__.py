@@ -1,0 +1,1 @@
+"""Pictures that callbacks and commands draw: spectrograms and curves."""

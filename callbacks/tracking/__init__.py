@@ -1,0 +1,1 @@
+"""How a run is recorded: its folder, the outbox, MLflow, the lock of a run and its checkpoints."""

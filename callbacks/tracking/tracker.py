@@ -1,0 +1,191 @@
+"""The Lightning logger of the suite: one MLflow run an experiment, sent through an `outbox`.
+
+Everything of a run lies in ``runs/<experiment>/<run>/`` and is an artifact in MLflow too; docs/tracking.md
+says what a run holds and what happens when a tracking server is away.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import uuid
+from argparse import Namespace
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+from callbacks.tracking.mlflow_store import RUN_CONTEXT, default_tracking_uri
+from callbacks.tracking.outbox import RUNS_DIR, Journal, Sender
+from callbacks.tracking.run_lock import hold
+
+
+def new_run_name(scale: str, seed: int) -> str:
+    """A name that sorts by time and is unique. MLflow's random names repeat under `seed_everything`."""
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{scale}_seed{seed}_{uuid.uuid4().hex[:4]}"
+
+
+class RunTracker(Logger):
+    """Keeps everything of a run in its folder and sends it to MLflow in the background.
+
+    Nothing is written before training, validation or test is set up, so a failure before that leaves no
+    run. A tracker for an existing folder continues that run, in MLflow too: a resumed training and the
+    test of a stored checkpoint belong to the run that they continue.
+
+    Args:
+        experiment: experiment name, here and in MLflow.
+        run_name: name of the run and of its folder.
+        runs_dir: where the folders of runs are.
+        tracking_uri: MLflow tracking URI; default ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``.
+    """
+
+    def __init__(
+        self, experiment: str, run_name: str, runs_dir: str | Path = RUNS_DIR, tracking_uri: str | None = None
+    ) -> None:
+        super().__init__()
+        self._experiment_name = experiment
+        self._run_name = run_name
+        self._runs_dir = Path(runs_dir)
+        self._uri = tracking_uri or default_tracking_uri()
+        self._journal = Journal(self.run_dir)
+        self._sender: Sender | None = None
+        self._checkpoints_dir: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The experiment; with `save_dir` and `version` it tells Lightning where checkpoints go."""
+        return self._experiment_name
+
+    @property
+    def version(self) -> str:
+        """The run's name."""
+        return self._run_name
+
+    @property
+    def save_dir(self) -> str:
+        """The folder of all runs."""
+        return str(self._runs_dir)
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder of this run."""
+        return self._runs_dir / self._experiment_name / self._run_name
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Journal:
+        """The journal, open. Lightning asks for it when set-up begins; on rank zero this starts the run."""
+        self._open()
+        return self._journal
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log values at a step; those of a test at step 0, for which MLflow draws bars and not curves."""
+        if any(name.startswith("test/") for name in metrics):
+            metrics, step = {name: value for name, value in metrics.items() if name != "epoch"}, 0
+        self._append("metrics", values={k: float(v) for k, v in metrics.items()}, step=step or 0)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Log parameters, nested ones under dotted names."""
+        self._append("params", values=_flat(vars(params) if isinstance(params, Namespace) else params))
+
+    @rank_zero_only
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags, by which `experiments.compare` finds and groups runs."""
+        self._append("tags", values={name: str(value) for name, value in tags.items()})
+
+    @rank_zero_only
+    def log_artifact(self, path: Path) -> None:
+        """Log a file of the run's folder, under the same relative path."""
+        relative = path.relative_to(self.run_dir)
+        folder = relative.parent.as_posix()
+        self._append("artifact", path=relative.as_posix(), folder="" if folder == "." else folder)
+
+    @rank_zero_only
+    def register_model(self, name: str, checkpoint: Path, score: float | None) -> None:
+        """Make a checkpoint of this run a version of the registered model ``name``.
+
+        Args:
+            name: of the architecture.
+            checkpoint: a file that is, or when the run ends will be, an artifact of the run.
+            score: joint score of its test, by which the alias ``best`` goes.
+        """
+        relative = checkpoint.resolve().relative_to(self.run_dir.resolve()).as_posix()
+        self._append("model", name=name, path=relative, experiment=self._experiment_name, score=score)
+
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        """Remember where checkpoints are; `finalize` logs them once, not at every save."""
+        if checkpoint_callback.dirpath is not None:
+            self._checkpoints_dir = Path(checkpoint_callback.dirpath)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Log the checkpoints, end the run: finished, failed or killed (Ctrl-C, SIGTERM); send the rest."""
+        if self._sender is None:
+            return
+        self._log_checkpoints()
+        interrupted = isinstance(sys.exception(), KeyboardInterrupt | SystemExit)
+        self._close("KILLED" if interrupted else "FAILED" if status == "failed" else "FINISHED")
+
+    def _log_checkpoints(self) -> None:
+        directory, self._checkpoints_dir = self._checkpoints_dir, None
+        for path in sorted(directory.glob("*.ckpt")) if directory else []:
+            if path.resolve().is_relative_to(self.run_dir.resolve()):
+                self.log_artifact(self.run_dir / path.resolve().relative_to(self.run_dir.resolve()))
+
+    def _append(self, kind: str, **values: Any) -> None:
+        self._open()
+        self._journal.append(kind, **values)
+
+    def _open(self) -> None:
+        if self._sender is None:
+            self._lock = hold(self.run_dir)
+            # MLflow's pages show runs of several experiments side by side, by this name alone.
+            tags = json.loads(os.environ.get(RUN_CONTEXT, "{}"))
+            self._journal.start(self._experiment_name, f"{self._experiment_name}/{self._run_name}", tags)
+            self._sender = Sender(self._journal, self._uri)
+            self._sender.start()
+            atexit.register(self._close, "FAILED")  # whatever ends the process before `finalize` does
+
+    def _close(self, status: str) -> None:
+        atexit.unregister(self._close)
+        if self._sender is not None:
+            self._journal.append("status", status=status)
+            self._sender.close()
+            self._sender = None
+            self._lock.release()
+
+
+def tracker_of(trainer: L.Trainer) -> RunTracker | None:
+    """The trainer's `RunTracker`; ``None`` where tracking is off and on ranks that do not log."""
+    if not trainer.is_global_zero:
+        return None
+    return next((logger for logger in trainer.loggers if isinstance(logger, RunTracker)), None)
+
+
+def n_batches_done(trainer: L.Trainer) -> int:
+    """Training batches so far: the step of every logged value.
+
+    ``trainer.global_step`` counts the steps of all optimizers, twice as many in a GAN.
+    """
+    return int(trainer.fit_loop.total_batch_idx) + 1
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in params.items():
+        if key.startswith("_"):  # of the parser, for loading
+            continue
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = str(value)
+    return flat

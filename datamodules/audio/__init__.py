@@ -1,0 +1,1 @@
+"""Audio files in and out, and how loud audio is."""

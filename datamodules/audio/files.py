@@ -1,0 +1,193 @@
+"""Audio files in and out: any format libsndfile or ffmpeg reads, always one clear sentence when it fails."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soundfile
+import soxr
+
+from runtime.errors import UserError
+from runtime.files import write_beside
+
+AUDIO_SUFFIXES = frozenset(
+    {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac"}
+) | {*(".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka")}
+"""Names that are taken for audio when a folder is searched."""
+UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)
+"""Lengths that programs write into a WAV header when they stream and cannot know better."""
+
+
+class AudioFileError(UserError):
+    """A file is not usable audio; the message is one sentence meant for the user."""
+
+
+def read_audio(
+    path: str | Path, sample_rate: int | None = None, channels: Literal["mix", "keep"] = "mix"
+) -> tuple[np.ndarray, int]:
+    """Read an audio file of any rate, width and number of channels.
+
+    Args:
+        path: the file. WAV, FLAC, Ogg, MP3 and AIFF always work; others where ffmpeg is installed.
+        sample_rate: rate in Hz to resample to (soxr, high quality); ``None`` keeps the file's.
+        channels: ``mix`` averages the channels to one, ``keep`` gives all of them.
+
+    Returns:
+        float32 audio, ``(T,)`` for ``mix`` and ``(C, T)`` for ``keep``, with its sample rate in Hz.
+        Integer formats lie in [−1, 1]; float files may exceed it and are not changed.
+
+    Raises:
+        AudioFileError: the file is missing, unreadable, no audio, truncated, without samples, or holds
+            NaN or infinite samples.
+    """
+    path = Path(path)
+    _require_readable(path)
+    frames, rate = _decode(path)
+    _require_finite(path, frames, rate)
+    audio = frames.mean(axis=1, dtype=np.float32) if channels == "mix" else np.ascontiguousarray(frames.T)
+    return (audio, rate) if sample_rate is None else (resampled(audio, rate, sample_rate), sample_rate)
+
+
+def resampled(audio: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """``audio``, ``(T,)`` or ``(C, T)`` at ``rate``, at ``sample_rate`` (soxr, high quality; both in Hz)."""
+    if rate == sample_rate:
+        return audio
+    return np.ascontiguousarray(soxr.resample(audio.T, rate, sample_rate).T)  # soxr wants (T, C)
+
+
+def write_wav(path: str | Path, audio: np.ndarray, sample_rate: int) -> None:
+    """Write 16-bit PCM with a 44-byte header, complete or not at all.
+
+    Args:
+        path: where; missing folders are made.
+        audio: ``(T,)`` or ``(C, T)`` in [−1, 1]; what lies outside is clipped.
+        sample_rate: in Hz.
+    """
+    with write_beside(path) as file:
+        file.write(wav_bytes(audio, sample_rate))
+
+
+def wav_bytes(audio: np.ndarray, sample_rate: int) -> bytes:
+    """The bytes of a 16-bit PCM WAV of ``audio``, ``(T,)`` or ``(C, T)`` in [−1, 1]."""
+    if not np.isfinite(audio).all():
+        raise AudioFileError("Audio with NaN or infinite samples was not written: WAV cannot hold them.")
+    frames = np.atleast_2d(audio).T
+    # 32768 and not 32767, so that reading (a division by 32768) gives back what any 16-bit file held.
+    pcm = np.clip(np.rint(frames * 32768.0), -32768, 32767).astype("<i2").tobytes()
+    n_channels = frames.shape[1]
+    block = 2 * n_channels
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", 36 + len(pcm), b"WAVE", b"fmt ", 16, 1, n_channels),
+        *(sample_rate, sample_rate * block, block, 16, b"data", len(pcm)),
+    )
+    return header + pcm
+
+
+def _require_readable(path: Path) -> None:
+    if not path.exists():
+        raise AudioFileError(f"{path} does not exist; give the path of an audio file.")
+    if not path.is_file():
+        raise AudioFileError(
+            f"{path} is a folder or a special file, not an audio file; give the path of one."
+        )
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise AudioFileError(f"{path} cannot be read ({error.strerror}); check its permissions.") from None
+    if empty:
+        raise AudioFileError(f"{path} is empty (0 bytes); it needs to be exported or copied again.")
+
+
+def _decode(path: Path) -> tuple[np.ndarray, int]:
+    """Frames ``(T, C)`` float32 and the rate in Hz."""
+    _require_complete_wav(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            announced, rate = file.frames, file.samplerate
+            frames = file.read(dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        return _decode_with_ffmpeg(path, str(error).rsplit(": ", 1)[-1].rstrip("."))
+    if len(frames) == 0:
+        raise AudioFileError(f"{path} is an audio file without samples; it needs to be exported again.")
+    if len(frames) < announced:
+        raise AudioFileError(
+            f"{path} is truncated: it announces {announced} samples and holds {len(frames)}; copy it again."
+        )
+    return frames, rate
+
+
+def _decode_with_ffmpeg(path: Path, why: str) -> tuple[np.ndarray, int]:
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise AudioFileError(
+            f"{path} is not an audio file that libsndfile reads ({why}; it starts with "
+            f"{_first_bytes(path)}); convert it to WAV or FLAC, or install ffmpeg for more formats."
+        )
+    command = [
+        ffmpeg,
+        "-v",
+        "error",
+        "-nostdin",
+        "-i",
+        str(path),
+        "-vn",
+        "-f",
+        "wav",
+        "-c:a",
+        "pcm_f32le",
+        "-",
+    ]
+    result = subprocess.run(command, capture_output=True, check=False)
+    if result.returncode != 0:
+        raise AudioFileError(
+            f"{path} is not an audio file that libsndfile or ffmpeg reads ({why}; it starts with "
+            f"{_first_bytes(path)}); convert it to WAV or FLAC."
+        )
+    frames, rate = soundfile.read(io.BytesIO(result.stdout), dtype="float32", always_2d=True)
+    if len(frames) == 0:
+        raise AudioFileError(f"{path} has no audio in it; give a file with at least one audio track.")
+    return frames, rate
+
+
+def _require_complete_wav(path: Path) -> None:
+    """Compare the lengths in a WAV's header with the file's: libsndfile reads what is left without a word."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        if (riff, wave) != (b"RIFF", b"WAVE"):
+            return
+        while len(header := file.read(8)) == 8:
+            name, n_bytes = struct.unpack("<4sI", header)
+            missing = file.tell() + n_bytes - size
+            if n_bytes not in UNKNOWN_LENGTHS and missing > 0:
+                raise AudioFileError(
+                    f"{path} is truncated: {missing} of {n_bytes} bytes of its {name.decode('latin-1')!r} "
+                    "part are missing; copy it again."
+                )
+            if name == b"data":
+                return
+            file.seek(n_bytes + n_bytes % 2, io.SEEK_CUR)
+    raise AudioFileError(f"{path} is truncated: its WAV header ends before the samples; copy it again.")
+
+
+def _require_finite(path: Path, frames: np.ndarray, rate: int) -> None:
+    # The sum is finite only if all samples are (float64 cannot overflow here): one pass, no temporary mask.
+    if not np.isfinite(frames.sum(dtype=np.float64)):
+        bad = np.flatnonzero(~np.isfinite(frames).all(axis=1))
+        raise AudioFileError(
+            f"{path} holds NaN or infinite samples ({len(bad)} of {len(frames)}, the first at "
+            f"{bad[0] / rate:.3f} s); export it again from its source."
+        )
+
+
+def _first_bytes(path: Path) -> str:
+    with path.open("rb") as file:
+        return repr(file.read(16))[1:]

@@ -1,0 +1,1 @@
+"""Where instruments get their sound: SoundFonts and folders of recorded notes."""

@@ -1,0 +1,1 @@
+"""Prepared corpora on disk: how they are built, found again, inspected and repaired."""

@@ -1,0 +1,164 @@
+"""A prepared corpus on disk: 16-bit WAV per piece and instrument, an index table and a manifest.
+
+::
+
+    <name>-<address>/
+        manifest.json                                     what was asked for, with hashes and licence notes
+        index.csv                                         one row per audio file (`Item`)
+        skipped.csv                                       source, reason: everything that is not in the index
+        audio/<split>/<bank>/<instrument>/<piece>.wav     mono, 16 bit: any player opens it
+        features/<name>/<split>/<bank>/<instrument>/<piece>.npy
+
+The manifest is written last, so its presence says that the build is complete. WAV and not FLAC, because
+a training worker then reads a segment with one seek (measured in benchmarks/data.md).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from runtime.errors import UserError, nearest
+
+SCHEMA_VERSION = 1
+SPLITS = ("train", "val", "test")
+TRACKS = ("monophonic", "polyphonic")
+DEFAULT_BANK = "default"
+PART_MARK = "~"
+"""Stands between the name of a recording or score and the number of its part, in piece ids."""
+VARIED_MARK = f"{PART_MARK}v"
+"""Stands between the name of a score and the number of a rendition that is not as written."""
+WAV_HEADER_BYTES = 44
+"""Length of the header of a 16-bit mono WAV as this package writes it."""
+
+
+class CorpusError(UserError):
+    """A corpus or its request is wrong; the message is one sentence meant for the user."""
+
+
+def unknown_instrument(name: str, known: Sequence[str], where: str) -> CorpusError:
+    """The error that names the nearest right instrument."""
+    return CorpusError(
+        f"There is no instrument '{name}' in {where}; it has {', '.join(known)}.{nearest(name, known)}"
+    )
+
+
+class Item(NamedTuple):
+    """One audio file of a corpus: one piece on one instrument of one bank."""
+
+    split: str
+    track: str
+    piece: str
+    instrument: str
+    bank: str
+    n_samples: int
+    loudness_db: float
+    """Mean A-weighted loudness of the frames above −60 dB, before normalisation, in dB."""
+
+    @property
+    def work(self) -> str:
+        """The recording or score that the piece is a part of: all parts of a work are in one split."""
+        return self.piece.partition(PART_MARK)[0]
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether this is a further rendition of a piece, in another key and tempo than written."""
+        return VARIED_MARK in self.piece
+
+    @property
+    def stem(self) -> str:
+        """Path below ``audio/`` or ``features/<name>/``, without suffix."""
+        return f"{self.split}/{self.bank}/{self.instrument}/{self.piece}"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A complete corpus, opened for reading. Opening reads the two tables and no audio."""
+
+    root: Path
+    manifest: dict[str, Any]
+    items: tuple[Item, ...]
+
+    @classmethod
+    def open(cls, root: str | Path) -> Corpus:
+        """Open the corpus in ``root``. Raises `CorpusError` where there is no complete corpus."""
+        root = Path(root)
+        manifest_path = root / "manifest.json"
+        if not manifest_path.is_file():
+            raise CorpusError(
+                f"{root} is not a complete corpus: it has no manifest.json. "
+                "Build it with `python -m datamodules.prepare` (an interrupted build resumes)."
+            )
+        manifest = json.loads(manifest_path.read_text())
+        if manifest.get("schema_version") != SCHEMA_VERSION:
+            raise CorpusError(
+                f"{manifest_path} has schema version {manifest.get('schema_version')}, this program reads "
+                f"{SCHEMA_VERSION}. Delete {root} and prepare it again."
+            )
+        return cls(root, manifest, tuple(read_index(root / "index.csv")))
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of every file, in Hz."""
+        return int(self.manifest["sample_rate"])
+
+    @property
+    def address(self) -> str:
+        """The content address: equal for equal requests over equal sources."""
+        return str(self.manifest["address"])
+
+    @cached_property
+    def instruments(self) -> tuple[str, ...]:
+        """Every instrument, sorted; instrument ids in batches are indices into this."""
+        return tuple(sorted({item.instrument for item in self.items}))
+
+    def select(
+        self,
+        split: str | None = None,
+        track: str | None = None,
+        instrument: str | None = None,
+        bank: str | None = DEFAULT_BANK,
+    ) -> list[Item]:
+        """The items that match every criterion given, in index order (sorted by piece)."""
+        wanted = {"split": split, "track": track, "instrument": instrument, "bank": bank}
+        criteria = {name: value for name, value in wanted.items() if value is not None}
+        return [i for i in self.items if all(getattr(i, name) == value for name, value in criteria.items())]
+
+    def audio_path(self, item: Item) -> Path:
+        """The WAV file of ``item``."""
+        return self.root / "audio" / f"{item.stem}.wav"
+
+    def read(self, item: Item, start: int = 0, n_samples: int | None = None) -> np.ndarray:
+        """Samples ``start … start + n_samples`` of ``item``, float32 in [−1, 1]; fewer at the end."""
+        count = item.n_samples - start if n_samples is None else min(n_samples, item.n_samples - start)
+        return read_pcm(self.audio_path(item), start, max(count, 0))
+
+
+def read_pcm(path: Path, start: int = 0, n_samples: int = -1) -> np.ndarray:
+    """Samples ``start … start + n_samples`` of a 16-bit mono WAV of this package; −1 reads to the end."""
+    pcm = np.fromfile(path, dtype="<i2", count=n_samples, offset=WAV_HEADER_BYTES + 2 * start)
+    return np.multiply(pcm, np.float32(1 / 32768), dtype=np.float32)  # one pass, one allocation
+
+
+def read_index(path: Path) -> Iterable[Item]:
+    """Read ``index.csv``."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        next(rows)  # the names of the columns: Item's fields
+        for split, track, piece, instrument, bank, n_samples, loudness_db in rows:
+            yield Item(split, track, piece, instrument, bank, int(n_samples), float(loudness_db))
+
+
+def write_index(path: Path, items: Sequence[Item]) -> None:
+    """Write ``index.csv``, sorted, so that equal corpora have equal indices."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(Item._fields)
+        writer.writerows(sorted(items))

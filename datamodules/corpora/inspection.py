@@ -1,0 +1,160 @@
+"""Look at a finished corpus: what is in it, and whether every file is still what was written."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datamodules.corpora.building import has_its_size
+from datamodules.corpora.corpus import SPLITS, Corpus, Item
+from datamodules.corpora.traces import Trace
+from datamodules.features.spectrum_statistics import deviations_db
+from runtime.workers import run_jobs
+
+IN_ONE_PROCESS = 500
+"""So many files are read in less time than it takes to start workers."""
+
+
+class Group(NamedTuple):
+    """A row of the overview."""
+
+    split: str
+    track: str
+    instrument: str
+    bank: str
+    pieces: int
+    minutes: float
+    loudness_db: float
+    """Mean level before it was made equal, A-weighted, in dB re full scale."""
+
+
+def overview(corpus: Corpus) -> list[Group]:
+    """Pieces and minutes by split, track, instrument and bank."""
+    groups: dict[tuple[str, str, str, str], list[Item]] = defaultdict(list)
+    for item in corpus.items:
+        groups[item.split, item.track, item.instrument, item.bank].append(item)
+    ordered = sorted(groups.items(), key=lambda group: (SPLITS.index(group[0][0]), group[0][1:]))
+    return [_group(corpus.sample_rate, key, items) for key, items in ordered]
+
+
+def _group(sample_rate: int, key: tuple[str, str, str, str], items: list[Item]) -> Group:
+    minutes = sum(item.n_samples for item in items) / sample_rate / 60
+    loudness_db = sum(item.loudness_db for item in items) / len(items)
+    return Group(*key, len(items), round(minutes, 2), round(loudness_db, 1))
+
+
+def skipped_reasons(root: Path) -> list[tuple[str, str]]:
+    """Rows of ``skipped.csv``: source and reason."""
+    with (root / "skipped.csv").open(newline="", encoding="utf-8") as file:
+        return [(row["source"], row["reason"]) for row in csv.DictReader(file)]
+
+
+def description(corpus: Corpus, traces: Mapping[tuple[str, str], Trace]) -> dict[str, Any]:
+    """All that `inspect` shows, as JSON.
+
+    Args:
+        corpus: an open corpus.
+        traces: by split and instrument, where the files were measured.
+    """
+    manifest = {key: value for key, value in corpus.manifest.items() if key != "request"}
+    groups = [group._asdict() for group in overview(corpus)]
+    skipped = [{"source": source, "reason": reason} for source, reason in skipped_reasons(corpus.root)]
+    found = {"folder": str(corpus.root), **manifest, "groups": groups, "skipped": skipped}
+    found["statistics"] = deviations_db(corpus.root)
+    if traces:
+        rows = traces.items()
+        found["traces"] = [{"split": key[0], "instrument": key[1], **trace._asdict()} for key, trace in rows]
+    return found
+
+
+def damaged_files(corpus: Corpus, workers: int | None = None, progress: bool = True) -> Iterator[Path]:
+    """Audio files that are missing, or whose content is not what was written (every byte is read)."""
+    checksums = read_checksums(corpus.root)
+    for item in corpus.items:
+        if not has_its_size(corpus.root, item):
+            yield corpus.audio_path(item)
+    workers = workers or (1 if len(corpus.items) < IN_ONE_PROCESS else None)
+    whole = [corpus.audio_path(item) for item in corpus.items if has_its_size(corpus.root, item)]
+    for path, digest in run_jobs(sha256_of, whole, "Checking", workers, progress):
+        if checksums.get(path.relative_to(corpus.root).as_posix()) != digest:
+            yield path
+
+
+def read_checksums(root: Path) -> dict[str, str]:
+    """``checksums.sha256``: path below ``root`` → SHA-256."""
+    lines = (root / "checksums.sha256").read_text(encoding="utf-8").splitlines()
+    return {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def corpora_in(folder: Path) -> list[Corpus]:
+    """Every complete corpus of a folder."""
+    return [Corpus.open(path.parent) for path in sorted(folder.glob("*/manifest.json"))]
+
+
+def print_overview(corpus: Corpus) -> None:
+    """Tables for people, on standard output."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    rate, minutes = corpus.sample_rate, corpus.manifest["minutes"]
+    table = Table(
+        title=f"{corpus.root.name}: {len(corpus.items)} files, {minutes} min, {rate} Hz",
+        caption="pieces · minutes",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    rows: dict[tuple[str, str, str], dict[str, Group]] = defaultdict(dict)
+    for group in overview(corpus):
+        rows[group.track, group.instrument, group.bank][group.split] = group
+    for name in ("track", "instrument", "bank"):
+        table.add_column(name, no_wrap=True)
+    for name in SPLITS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for key, splits in sorted(rows.items(), key=lambda row: (row[0][0], row[0][2], row[0][1])):
+        cells = [splits.get(split) for split in SPLITS]
+        table.add_row(*key, *(f"{g.pieces} · {g.minutes:.1f}" if g else "" for g in cells))
+    console = Console()
+    console.print(table)
+    for sentence in (*corpus.manifest["licences"], *corpus.manifest["notes"]):
+        console.print(f"• {sentence}", highlight=False, markup=False)
+    for name, levels in deviations_db(corpus.root).items():
+        described = ", ".join(f"{instrument} {level_db:.1f}" for instrument, level_db in levels.items())
+        console.print(f"• {name}, deviation of bins in dB: {described}", highlight=False, markup=False)
+    skipped = skipped_reasons(corpus.root)
+    if skipped:
+        console.print(
+            f"{len(skipped)} skipped, see {corpus.root / 'skipped.csv'}:", highlight=False, soft_wrap=True
+        )
+        for kind, count in Counter(_kind(reason) for _, reason in skipped).most_common(8):
+            console.print(f"  {count:5d} × {kind}", highlight=False, markup=False)
+
+
+def print_traces(traces: Mapping[tuple[str, str], Trace]) -> None:
+    """A table for people, on standard output: means over the files of each split and instrument."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="What the files are like (means)", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("split", "instrument", *Trace._fields):
+        table.add_column(name, justify="left" if name in ("split", "instrument") else "right")
+    for key in sorted(traces, key=lambda key: (SPLITS.index(key[0]), key[1])):
+        table.add_row(*key, *(f"{value:.3g}" for value in traces[key]))
+    Console().print(table)
+
+
+def _kind(reason: str) -> str:
+    """A reason without what is particular to one file, so that reasons can be counted."""
+    return re.sub(r"\d[\d.,]*", "…", reason.partition(":")[0].partition("(")[0]).strip()[:90]

@@ -1,0 +1,225 @@
+"""A corpus of recordings: folders of audio files, one folder an instrument."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import soundfile
+
+from datamodules.audio.files import AUDIO_SUFFIXES
+from datamodules.corpora.building import CorpusSource, Plan
+from datamodules.corpora.corpus import SPLITS, TRACKS, CorpusError, unknown_instrument
+from datamodules.corpora.recording_parts import Filters, RecordingJob, Treatment
+from datamodules.scores.melodies import split_all
+from datamodules.scores.source import Skipped, readable_name
+from runtime.hashing import FileHashes
+
+
+class Recording(NamedTuple):
+    """An audio file of an instrument."""
+
+    instrument: str
+    split: str | None
+    """Where a folder says so."""
+    path: Path
+
+
+class RecordingsCorpus(CorpusSource):
+    """Recordings in ``<root>/<instrument>/*`` or ``<root>/{train,val,test}/<instrument>/*``.
+
+    Any format that libsndfile or ffmpeg reads, any rate, number of channels and length; subfolders are
+    searched. Recordings are split by a hash of their content unless folders say how; parts of one recording
+    are never in two splits, nor are copies of it.
+
+    Args:
+        root: the folder.
+        instruments: which of its folders; ``None`` is all.
+        track: ``monophonic`` or ``polyphonic``: what is played.
+        mix_channels: mix the channels of a recording to one; otherwise each becomes a part of its own.
+        part_s: longer recordings are cut into equal parts of at most this length, in seconds.
+        filters: what is skipped.
+        loudness_db: A-weighted level each recording is brought to, in dB re full scale, lower where peaks
+            would clip; ``None`` leaves levels as they are.
+        shares: of train, val and test, where folders do not say.
+        licence: what the manifest says about the recordings.
+    """
+
+    name = "recordings"
+
+    def __init__(
+        self,
+        root: str | Path,
+        instruments: Sequence[str] | None = None,
+        track: str = "monophonic",
+        mix_channels: bool = True,
+        part_s: float = 30.0,
+        filters: Filters | None = None,
+        loudness_db: float | None = -23.0,
+        shares: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        licence: str = "unknown",
+    ) -> None:
+        self.root, self.licence = Path(root), licence
+        self.how = Treatment(
+            track, mix_channels, part_s, Filters() if filters is None else filters, loudness_db
+        )
+        self.shares = dict(zip(SPLITS, shares, strict=True))
+        self._check()
+        self._has_splits = self._find_layout()
+        self._instruments = self._find_instruments(instruments)
+
+    def _check(self) -> None:
+        if self.how.track not in TRACKS:
+            raise CorpusError(f"track is 'monophonic' or 'polyphonic', got '{self.how.track}'.")
+        if self.how.part_s < self.how.filters.shortest_s:
+            raise CorpusError(
+                f"part_s must be {self.how.filters.shortest_s} s or more, got {self.how.part_s}."
+            )
+        if abs(sum(self.shares.values()) - 1) > 1e-6 or min(self.shares.values()) < 0:
+            raise CorpusError(f"The shares of train, val and test must add up to 1, got {self.shares}.")
+
+    def _find_layout(self) -> bool:
+        """Whether the first level of folders are splits."""
+        if not self.root.is_dir():
+            raise CorpusError(f"{self.root} is not a folder; give one with a folder of audio per instrument.")
+        names = {path.name for path in _folders(self.root)}
+        splits, others = sorted(names & set(SPLITS)), sorted(names - set(SPLITS))
+        if splits and others:
+            raise CorpusError(
+                f"{self.root} has folders of splits ({', '.join(splits)}) with others ({', '.join(others)}): "
+                "use either <instrument>/* or {train,val,test}/<instrument>/*."
+            )
+        return bool(splits)
+
+    def _find_instruments(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
+        parents = _folders(self.root) if self._has_splits else [self.root]
+        folders = (folder for parent in parents for folder in _folders(parent))
+        found = tuple(sorted({folder.name for folder in folders if any(_audio_files(folder))}))
+        if not found:
+            example = self.root / "flute" / "take1.wav"
+            raise CorpusError(
+                f"{self.root} holds no audio: expected a folder per instrument, as in {example}."
+            )
+        for name in wanted or ():
+            if name not in found:
+                raise unknown_instrument(name, found, str(self.root))
+        return tuple(sorted(set(wanted or found)))
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of the folders, sorted."""
+        return self._instruments
+
+    def licences(self) -> list[str]:
+        """What the user says about the recordings."""
+        return [f"recordings: {self.licence}"]
+
+    def describe(self, hashes: FileHashes) -> dict[str, Any]:
+        """Names and contents of the files, and how they are cut."""
+        contents = hashes.of_folder(self.root, (recording.path for recording in self._recordings()))
+        how = {"instruments": self.instruments, "shares": self.shares, **asdict(self.how)}
+        return {"recordings": contents, **how}
+
+    def plan(
+        self, sample_rate: int, cache: Path, hashes: FileHashes, workers: int | None, progress: bool
+    ) -> Plan:
+        """One job a recording."""
+        found = self._recordings()
+        paths = [recording.path for recording in found]
+        digests = dict(zip(paths, hashes.of_all(paths), strict=True))
+        recordings, skipped = self._without_copies(found, digests)
+        splits, names = self._splits(recordings, digests), Counter[str]()
+        jobs, headers = [], []
+        for instrument, _, path in recordings:
+            piece = readable_name(f"{instrument}-{path.stem}")
+            names[piece.casefold()] += 1
+            if names[piece.casefold()] > 1:
+                piece = f"{piece}-{digests[path][:8]}"
+            jobs.append(
+                RecordingJob(self._shown(path), path, piece, instrument, splits[path], sample_rate, self.how)
+            )
+            headers.append(_header(path))
+        kept = [1 if self.how.mix_channels else channels for _, channels in headers]
+        n_bytes = sum(round(2 * sample_rate * header[0] * n) for header, n in zip(headers, kept, strict=True))
+        notes = self._notes(jobs, [channels for _, channels in headers])
+        return Plan(jobs, [*skipped, *self._not_audio()], n_bytes, notes)
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _recordings(self) -> list[Recording]:
+        """Every audio file of the instruments, held-out splits first: of two copies, that in test stays."""
+        splits: list[str | None] = [*reversed(SPLITS)] if self._has_splits else [None]
+        return [
+            Recording(instrument, split, path)
+            for split in splits
+            for instrument in self.instruments
+            for path in _audio_files(self.root / (split or "") / instrument)
+        ]
+
+    def _not_audio(self) -> list[Skipped]:
+        others = [p for p in self.root.rglob("*") if p.is_file() and p.suffix.lower() not in AUDIO_SUFFIXES]
+        return [Skipped(self._shown(path), "not named like an audio file") for path in others]
+
+    def _without_copies(
+        self, recordings: list[Recording], digests: dict[Path, str]
+    ) -> tuple[list[Recording], list[Skipped]]:
+        first: dict[str, Path] = {}
+        for recording in recordings:
+            first.setdefault(digests[recording.path], recording.path)
+        kept = [recording for recording in recordings if first[digests[recording.path]] == recording.path]
+        copies = [
+            recording.path for recording in recordings if first[digests[recording.path]] != recording.path
+        ]
+        return kept, [Skipped(self._shown(p), f"a copy of {self._shown(first[digests[p]])}") for p in copies]
+
+    def _splits(self, recordings: list[Recording], digests: dict[Path, str]) -> dict[Path, str]:
+        """The split of each recording; each instrument by itself, so that all have test recordings."""
+        splits: dict[Path, str] = {}
+        for instrument in self.instruments:
+            mine = [recording for recording in recordings if recording.instrument == instrument]
+            hashed = split_all((digests[r.path] for r in mine if r.split is None), self.shares)
+            splits |= {r.path: r.split or hashed[digests[r.path]] for r in mine}
+        return splits
+
+    def _notes(self, jobs: Sequence[RecordingJob], channels: Sequence[int]) -> list[str]:
+        notes = []
+        if several := sum(count > 1 for count in channels):
+            how = "mixed to one" if self.how.mix_channels else "kept as separate parts"
+            notes.append(
+                f"{several} of {len(jobs)} recordings have several channels: {how} (see mix_channels)."
+            )
+        for instrument in self.instruments:
+            absent = [
+                s for s in SPLITS if s not in {job.split for job in jobs if job.instrument == instrument}
+            ]
+            if absent:
+                notes.append(
+                    f"{instrument} has no recordings for {' and '.join(absent)}: three would fill all."
+                )
+        if len(self.instruments) == 1:
+            notes.append("There is only one instrument: enough to learn its sound, not to train on pairs.")
+        return notes
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _audio_files(folder: Path) -> Iterator[Path]:
+    """Everything named like audio, at any depth, sorted."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file():
+            yield path
+
+
+def _header(path: Path) -> tuple[float, int]:
+    """Seconds and channels, as far as libsndfile can tell without decoding."""
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, RuntimeError):
+        return 0.0, 1
+    return info.duration, info.channels

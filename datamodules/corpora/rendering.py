@@ -1,0 +1,250 @@
+"""A paired corpus: scores played on every instrument of a bank, sample-aligned."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datamodules.audio.levels import FLOOR_DB, mean_loudness_db, normalised
+from datamodules.banks.soundfont import Bank, SoundFontBank
+from datamodules.corpora.building import CorpusSource, Job, Plan, file_bytes, write_item
+from datamodules.corpora.corpus import DEFAULT_BANK, TRACKS, VARIED_MARK, CorpusError, Item
+from datamodules.corpora.journal import Built
+from datamodules.scores.embedded import EmbeddedScores
+from datamodules.scores.notes import Note, Score, excerpt
+from datamodules.scores.performance import Performance
+from datamodules.scores.source import ScoreSource, Skipped
+from runtime.hashing import FileHashes
+
+DEFAULT_INSTRUMENTS = (
+    "keyboard_acoustic",
+    "guitar_acoustic",
+    "guitar_electric",
+    "violin",
+    "string_acoustic",
+    "trumpet",
+    "flute",
+    "synth_lead_synthetic",
+)
+ELSEWHERE = "elsewhere"
+"""Name of the second bank, which only the test split has."""
+RELEASE_S = 0.5
+"""How long a piece may ring after its last note."""
+
+
+class RenderedCorpus(CorpusSource):
+    """Every piece on every instrument, with equal notes, times, dynamics and lengths.
+
+    Levels are made equal (programs of a SoundFont differ by 10 dB). Test pieces exist on a second bank too:
+    the same instruments from elsewhere.
+
+    Args:
+        scores: what is played; ``None`` is `EmbeddedScores` of size ``default``.
+        bank: how it sounds; ``None`` is the embedded SoundFont.
+        instruments: which instruments of the bank.
+        elsewhere: the second bank; ``None`` is what ``bank.elsewhere()`` gives, if anything.
+        tracks: ``monophonic``, ``polyphonic`` or both.
+        performance: how the scores are played.
+        renditions: how often a training piece is played: as written first, then varied in key and tempo,
+            which is more music from the same scores. Val and test pieces are played once, as written, so that
+            a corpus with more renditions asks the same questions.
+        loudness_db: A-weighted level of the result in dB re full scale, lower where peaks would clip.
+        most_missing: a piece is skipped if more than this share of its notes is missing in a bank; fewer are
+            left out on all instruments.
+        seed: decides all randomness.
+    """
+
+    name = "rendered"
+
+    def __init__(
+        self,
+        scores: ScoreSource | None = None,
+        bank: Bank | None = None,
+        instruments: Sequence[str] = DEFAULT_INSTRUMENTS,
+        elsewhere: Bank | None = None,
+        tracks: Sequence[str] = TRACKS,
+        performance: Performance | None = None,
+        renditions: int = 1,
+        loudness_db: float = -23.0,
+        most_missing: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        self.scores = EmbeddedScores() if scores is None else scores
+        self.bank = SoundFontBank() if bank is None else bank
+        self.elsewhere = self.bank.elsewhere() if elsewhere is None else elsewhere
+        self._instruments = tuple(sorted(set(instruments)))
+        self.tracks, self.seed, self.loudness_db = tuple(sorted(set(tracks))), seed, loudness_db
+        self.renditions, self.most_missing = renditions, most_missing
+        self._check()
+        performance = Performance() if performance is None else performance
+        self.performance = replace(performance, pitch_range=performance.pitch_range or self._common_range())
+
+    def _check(self) -> None:
+        if not self._instruments:
+            raise CorpusError(
+                f"No instruments were asked for; the bank has {', '.join(self.bank.instruments)}."
+            )
+        self.bank.require(self._instruments)
+        if self.elsewhere is not None:
+            self.elsewhere.require(self._instruments)
+        unknown = sorted(set(self.tracks) - set(TRACKS))
+        if unknown or not self.tracks:
+            raise CorpusError(f"tracks are 'monophonic' and 'polyphonic', got {unknown or 'none'}.")
+
+    def _common_range(self) -> tuple[int, int]:
+        ranges = [self.bank.pitch_range(instrument) for instrument in self._instruments]
+        low, high = max(low for low, _ in ranges), min(high for _, high in ranges)
+        if high - low < 12:
+            raise CorpusError(
+                f"{', '.join(self._instruments)} have no octave in common (MIDI pitches {low} to {high}); "
+                "choose other instruments or set performance.pitch_range."
+            )
+        return low, high
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """What was asked for, sorted."""
+        return self._instruments
+
+    def licences(self) -> list[str]:
+        """Of scores and sounds."""
+        banks = [self.bank] if self.elsewhere is None else [self.bank, self.elsewhere]
+        return [f"scores: {self.scores.licence}", *sorted({f"sounds: {bank.licence}" for bank in banks})]
+
+    def describe(self, hashes: FileHashes) -> dict[str, Any]:
+        """Scores, banks, instruments and how they are played."""
+        return {
+            "scores": self.scores.fingerprint(hashes),
+            "bank": self.bank.fingerprint(hashes, self.instruments),
+            "elsewhere": self.elsewhere and self.elsewhere.fingerprint(hashes, self.instruments),
+            "instruments": self.instruments,
+            "tracks": self.tracks,
+            "performance": asdict(self.performance),
+            "renditions": self.renditions,
+            "loudness_db": self.loudness_db,
+            "most_missing": self.most_missing,
+            "seed": self.seed,
+        }
+
+    def plan(
+        self, sample_rate: int, cache: Path, hashes: FileHashes, workers: int | None, progress: bool
+    ) -> Plan:
+        """One job a piece and bank."""
+        scores = self.scores.load(cache, hashes, workers, progress)
+        jobs: list[RenderJob] = []
+        skipped = list(scores.skipped)
+        for score in scores.scores:
+            if score.track not in self.tracks:
+                continue
+            for rendition in range(self.renditions if score.split == "train" else 1):
+                played = self._played(score, rendition)
+                if isinstance(played, Skipped):
+                    skipped.append(played)
+                    continue
+                notes, left_out = played
+                skipped += left_out
+                jobs += [
+                    RenderJob(bank, n, self.instruments, notes, sample_rate, self.loudness_db)
+                    for n, bank in self._banks(score)
+                ]
+        n_bytes = sum(job.n_bytes for job in jobs)
+        return Plan(jobs, skipped, n_bytes)
+
+    def _banks(self, score: Score) -> list[tuple[str, Bank]]:
+        banks = [(DEFAULT_BANK, self.bank)]
+        if score.split == "test" and self.elsewhere is not None:
+            banks.append((ELSEWHERE, self.elsewhere))
+        return banks
+
+    def _played(self, score: Score, rendition: int) -> tuple[Score, list[Skipped]] | Skipped:
+        """The score as it will sound on every instrument, with what had to be left out."""
+        rng = np.random.default_rng([self.seed, rendition, _number(score.piece)])
+        played = self.performance.play(score, rng, varied=rendition > 0)
+        if played is None:
+            return Skipped(
+                score.piece, f"its compass is wider than MIDI pitches {self.performance.pitch_range}"
+            )
+        notes = excerpt(played.notes, self.scores.seconds)
+        missing = self._missing(notes, score)
+        if len(missing) > self.most_missing * len(notes):
+            pitches = ", ".join(str(pitch) for pitch in sorted({note.pitch for note in missing}))
+            return Skipped(
+                score.piece, f"{len(missing)} of {len(notes)} notes are missing in a bank (pitches {pitches})"
+            )
+        name = f"{score.piece}{VARIED_MARK}{rendition + 1}" if rendition else score.piece
+        kept = tuple(note for note in notes if note not in missing)
+        reports = [
+            Skipped(name, f"a note was left out on every instrument: {_described(note)}")
+            for note in sorted(missing)
+        ]
+        return replace(played, piece=name, notes=kept), reports
+
+    def _missing(self, notes: Sequence[Note], score: Score) -> set[Note]:
+        banks = [bank for _, bank in self._banks(score)]
+        return {note for bank in banks for name in self.instruments for note in bank.missing(notes, name)}
+
+
+def _described(note: Note) -> str:
+    return f"MIDI pitch {note.pitch}, velocity {note.velocity}, at {note.start_s:.2f} s"
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+@dataclass(frozen=True)
+class RenderJob(Job):
+    """One piece on all instruments of one bank."""
+
+    bank: Bank
+    bank_name: str
+    instruments: tuple[str, ...]
+    score: Score
+    sample_rate: int
+    loudness_db: float
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Piece and bank."""
+        return f"{self.bank_name}/{self.score.piece}"
+
+    @property
+    def seconds(self) -> float:
+        """Length of the audio, equal on all instruments."""
+        return max(note.end_s for note in self.score.notes) + RELEASE_S
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all files."""
+        return len(self.instruments) * file_bytes(self._item("", 0.0))
+
+    def run(self, root: Path) -> Built:
+        """Render, level and write each instrument; skip the piece where an instrument is silent."""
+        sounds = {
+            name: self.bank.render(self.score.notes, name, self.sample_rate, self.seconds)
+            for name in self.instruments
+        }
+        items, digests = [], []
+        for name, audio in sounds.items():
+            loudness_db = mean_loudness_db(audio, self.sample_rate)
+            if loudness_db <= FLOOR_DB:
+                return Built(
+                    skipped=(Skipped(self.score.piece, f"{name} of bank '{self.bank_name}' stays silent"),)
+                )
+            item = self._item(name, round(loudness_db, 2))
+            items.append(item)
+            digests.append(
+                write_item(root, item, normalised(audio, loudness_db, self.loudness_db), self.sample_rate)
+            )
+        return Built(tuple(items), tuple(digests))
+
+    def _item(self, instrument: str, loudness_db: float) -> Item:
+        split, n_samples = self.score.split or "train", round(self.seconds * self.sample_rate)
+        return Item(
+            split, self.score.track, self.score.piece, instrument, self.bank_name, n_samples, loudness_db
+        )

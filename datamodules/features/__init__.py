@@ -1,0 +1,1 @@
+"""Frame-wise features of audio: pitch, loudness and the statistics of spectra."""

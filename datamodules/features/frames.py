@@ -1,0 +1,192 @@
+"""Frame-wise features of monophonic audio (f0, confidence, loudness) and their cache beside a corpus.
+
+Frame ``n`` is centred on sample ``round(n · sr / 250)``. The centre is rounded anew for every frame, so a
+hop that is no whole number of samples (176.4 at 44.1 kHz) is never more than half a sample off and does
+not add up over time. Audio of ``T`` samples has ``N = ceil(T · 250 / sr)`` frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.batch import FRAME_RATE_HZ
+from datamodules.corpora.building import one_at_a_time
+from datamodules.corpora.corpus import Corpus, CorpusError, Item, read_pcm
+from datamodules.features.pitch import PitchTracker
+from runtime.files import write_beside
+from runtime.workers import run_jobs
+
+LOUDNESS_FLOOR_DB = -80.0
+WINDOW_S = 0.032
+"""512 samples at 16 kHz (SYSTEMS: A-weighted power from a 512-point STFT)."""
+_FRAMES_AT_ONCE = 16384
+"""Bounds the memory of the framed audio (≤ 100 MB at 44.1 kHz), whatever its length."""
+_NPY_HEADER_BYTES = 128
+
+
+def n_frames(n_samples: int, sample_rate: int) -> int:
+    """Number of feature frames of ``n_samples`` samples: ``ceil(n_samples · 250 / sample_rate)``."""
+    return -(-n_samples * FRAME_RATE_HZ // sample_rate)
+
+
+def frame_centres(count: int, sample_rate: int, device: torch.device | None = None) -> Tensor:
+    """``(N,)`` long: the sample on which each of the first ``count`` frames is centred."""
+    n = torch.arange(count, device=device)
+    # round(n · sr / 250) in whole numbers: exact for hours of audio, where float32 would not be.
+    return (2 * n * sample_rate + FRAME_RATE_HZ) // (2 * FRAME_RATE_HZ)
+
+
+def a_weighting(frequency_hz: Tensor) -> Tensor:
+    """A-weighting as a factor on power, 1 at 1 kHz and 0 at 0 Hz (IEC 61672-1, annex E, equation E.6).
+
+    Args:
+        frequency_hz: frequencies in Hz, any shape.
+
+    Returns:
+        Factors of the same shape, float64.
+    """
+    f2 = frequency_hz.double() ** 2
+    pole1, pole2, pole3, pole4 = (f**2 for f in (20.598997, 107.65265, 737.86223, 12194.217))
+    amplitude = pole4 * f2**2 / ((f2 + pole1) * torch.sqrt((f2 + pole2) * (f2 + pole3)) * (f2 + pole4))
+    return (amplitude * 10 ** (2.0 / 20)) ** 2
+
+
+def loudness_db(audio: Tensor, sample_rate: int) -> Tensor:
+    """A-weighted power of each frame, in dB re full scale, at least −80.
+
+    The power spectrum of a 32 ms Hann window (512 points at 16 kHz), weighted and summed; by Parseval's
+    theorem the sum is the mean square of the windowed, A-weighted signal, so the value does not depend
+    on the sample rate or on the FFT's length. Differentiable above the floor.
+
+    Args:
+        audio: ``(B, T)`` in [−1, 1], any length; it is taken as silent before its start and after its end.
+        sample_rate: in Hz.
+
+    Returns:
+        ``(B, N)`` loudness in dB, 250 frames a second; a 1 kHz sine of amplitude 1 reads −3.01.
+    """
+    count = n_frames(audio.shape[-1], sample_rate)
+    if count == 0:
+        return audio.new_zeros(len(audio), 0)
+    window, weights = (x.to(audio) for x in _window_and_weights(sample_rate))
+    half = len(window) // 2
+    padded = torch.nn.functional.pad(audio, (half, half + sample_rate // FRAME_RATE_HZ + 1))
+    centres = frame_centres(count, sample_rate, audio.device)
+    taps = torch.arange(len(window), device=audio.device)
+    n_fft = 2 * (len(weights) - 1)
+    blocks = []
+    for block in centres.split(max(1, _FRAMES_AT_ONCE // max(1, len(audio)))):
+        spectrum = torch.fft.rfft(padded[:, block[:, None] + taps] * window, n_fft)
+        blocks.append((spectrum.real.square() + spectrum.imag.square()) @ weights)
+    return 10 * torch.log10(torch.cat(blocks, dim=-1).clamp(min=10 ** (LOUDNESS_FLOOR_DB / 10)))
+
+
+@lru_cache(maxsize=8)
+def _window_and_weights(sample_rate: int) -> tuple[Tensor, Tensor]:
+    length = 2 * round(WINDOW_S * sample_rate / 2)
+    n_fft = 2 ** math.ceil(math.log2(length))
+    window = torch.hann_window(length, dtype=torch.float64)
+    weights = a_weighting(torch.fft.rfftfreq(n_fft, 1 / sample_rate, dtype=torch.float64))
+    weights[1:-1] *= 2  # the negative frequencies that a real FFT leaves out
+    return window.float(), (weights / (n_fft * window.square().sum())).float()  # Parseval
+
+
+class FeatureCache:
+    """Features of a corpus' items in ``<corpus>/features/<tracker>-250/<stem>.npy``, float32 ``(3, N)``.
+
+    The rows are f0 in Hz, its confidence and the loudness in dB. A file that is missing or has not the
+    length its audio asks for is computed by `build`, so an interrupted build resumes.
+
+    Args:
+        corpus: an open corpus.
+        pitch_tracker: gives f0 and confidence; its name is part of the folder's.
+    """
+
+    def __init__(self, corpus: Corpus, pitch_tracker: PitchTracker) -> None:
+        self.corpus = corpus
+        self.pitch_tracker = pitch_tracker
+        self.root = corpus.root / "features" / f"{pitch_tracker.name}-{FRAME_RATE_HZ}"
+
+    def path(self, item: Item) -> Path:
+        """The file with the features of ``item``."""
+        return self.root / f"{item.stem}.npy"
+
+    def missing(self, items: Iterable[Item]) -> list[Item]:
+        """The items whose features are not there, or not whole."""
+        return [item for item in items if not self._is_whole(item)]
+
+    def read(self, item: Item, start: int = 0, count: int | None = None) -> np.ndarray:
+        """Frames ``start … start + count`` of ``item``, float32 ``(3, ≤ count)``; fewer at the end."""
+        total = n_frames(item.n_samples, self.corpus.sample_rate)
+        count = min(total - start, total if count is None else count)
+        # Three seeks; mapping the file would cost ten times as much.
+        with self.path(item).open("rb") as file:
+            rows = np.empty((3, count), np.float32)
+            for row in range(3):
+                file.seek(_NPY_HEADER_BYTES + rows.itemsize * (row * total + start))
+                rows[row] = np.fromfile(file, np.float32, count)
+        return rows
+
+    def build(self, items: Sequence[Item], workers: int | None = None, progress: bool = True) -> None:
+        """Compute what is missing, one process a core; a second process that asks waits for the first.
+
+        Args:
+            items: items whose features are wanted.
+            workers: processes; ``None`` takes every core this process may use.
+            progress: draw a progress bar.
+        """
+        if not self.missing(items):
+            return
+        try:
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            with one_at_a_time(self.root):
+                # Again, under the lock: another process may have done it meanwhile. Longest first, so that
+                # no core is left with a long file at the end.
+                items = sorted(self.missing(items), key=lambda item: -item.n_samples)
+                jobs = [self._job(item) for item in items]
+                title = f"Features ({self.pitch_tracker.name})"
+                for _ in run_jobs(compute_features, jobs, title, workers, progress):
+                    pass
+        except OSError as error:
+            raise CorpusError(
+                f"{self.root} cannot be written: {error.strerror or error}. Make room or give write access "
+                "and start again; what is already computed is kept."
+            ) from error
+
+    def _job(self, item: Item) -> FeatureJob:
+        audio_path, path = self.corpus.audio_path(item), self.path(item)
+        return FeatureJob(audio_path, path, self.corpus.sample_rate, self.pitch_tracker)
+
+    def _is_whole(self, item: Item) -> bool:
+        frames = n_frames(item.n_samples, self.corpus.sample_rate)
+        try:
+            return self.path(item).stat().st_size == _NPY_HEADER_BYTES + 3 * 4 * frames
+        except OSError:
+            return False
+
+
+class FeatureJob(NamedTuple):
+    """One file of features to compute."""
+
+    audio_path: Path
+    feature_path: Path
+    sample_rate: int
+    pitch_tracker: PitchTracker
+
+
+def compute_features(job: FeatureJob) -> None:
+    """Write the features of one audio file."""
+    audio = torch.from_numpy(read_pcm(job.audio_path))[None]
+    with torch.inference_mode():
+        pitch = job.pitch_tracker(audio, job.sample_rate)
+        rows = torch.cat([pitch.f0_hz, pitch.confidence, loudness_db(audio, job.sample_rate)])
+    with write_beside(job.feature_path) as file:
+        np.save(file, rows.float().numpy())

@@ -1,0 +1,86 @@
+"""One melody, one split: recognise transpositions and variants of a melody, and split by melody."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+from datamodules.corpora.corpus import SPLITS
+from datamodules.scores.notes import Note
+
+N_GRAM = 8
+"""Intervals in a row that are compared: nine notes, about two bars of a tune."""
+SAME_MELODY_SHARE = 0.3
+"""Two pieces are one melody when they share this much of the shorter one's interval runs."""
+DEFAULT_SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
+
+
+def intervals(notes: Sequence[Note]) -> tuple[int, ...]:
+    """Semitone steps of the highest voice, repeated notes left out: equal for all keys and tempi."""
+    highest: dict[float, int] = {}
+    for note in notes:
+        onset = round(note.start_s, 2)
+        highest[onset] = max(note.pitch, highest.get(onset, 0))
+    melody = [highest[onset] for onset in sorted(highest)]
+    return tuple(later - earlier for earlier, later in pairwise(melody) if later != earlier)
+
+
+def split_of(key: str, shares: Mapping[str, float] = DEFAULT_SHARES) -> str:
+    """The split of ``key``: a pure function of it, so that it never changes when a collection grows."""
+    position = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    for split in SPLITS:
+        position -= shares[split]
+        if position < 0:
+            return split
+    return SPLITS[0]
+
+
+def split_all(keys: Iterable[str], shares: Mapping[str, float] = DEFAULT_SHARES) -> dict[str, str]:
+    """Split a collection by `split_of`; where it is so small that a split got nothing, that takes one key.
+
+    It takes it from the largest split. A single key is for training, two are for training and test.
+    """
+    splits = {key: split_of(key, shares) for key in sorted(keys, key=_hashed)}
+    wanted = [split for split in ("train", "test", "val") if shares[split] > 0][: len(splits)]
+    for split in (split for split in wanted if split not in splits.values()):
+        sizes = Counter(splits.values())
+        donor = max(sizes, key=lambda name: (name not in wanted, sizes[name], SPLITS.index(name)))
+        splits[next(key for key in splits if splits[key] == donor)] = split
+    return splits
+
+
+def _hashed(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+class MelodyRegister:
+    """The melodies met so far. A corpus takes each melody once, so that none can be in two splits."""
+
+    def __init__(self) -> None:
+        self._owners: dict[tuple[int, ...], list[str]] = {}
+        self._sizes: dict[str, int] = {}
+
+    def known_as(self, notes: Sequence[Note]) -> str | None:
+        """The piece that has this melody already, transposed, ornamented or in part; ``None`` if new."""
+        runs = _runs(notes)
+        shared = Counter(owner for run in runs for owner in self._owners.get(run, ()))
+        for owner, n_shared in shared.most_common():
+            if n_shared >= SAME_MELODY_SHARE * min(len(runs), self._sizes[owner]):
+                return owner
+        return None
+
+    def add(self, piece: str, notes: Sequence[Note]) -> None:
+        """Remember the melody of ``piece``."""
+        runs = _runs(notes)
+        self._sizes[piece] = len(runs)
+        for run in runs:
+            self._owners.setdefault(run, []).append(piece)
+
+
+def _runs(notes: Sequence[Note]) -> set[tuple[int, ...]]:
+    steps = intervals(notes)
+    if len(steps) <= N_GRAM:
+        return {steps}
+    return {steps[i : i + N_GRAM] for i in range(len(steps) - N_GRAM + 1)}

@@ -1,0 +1,110 @@
+"""Music to be played: the scores that come with the installation, and folders of MIDI files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from datamodules.corpora.corpus import PART_MARK, SPLITS, CorpusError
+from datamodules.scores.embedded import EmbeddedScores
+from datamodules.scores.melodies import MelodyRegister, intervals, split_all
+from datamodules.scores.notes import Note, Score, excerpt, is_monophonic
+from datamodules.scores.source import ScoreSet, ScoreSource, Skipped, unique_names
+from runtime.hashing import FileHashes
+from runtime.workers import run_jobs
+
+__all__ = ["EmbeddedScores", "MidiFolder"]
+
+
+class MidiFolder(ScoreSource):
+    """Every MIDI file below a folder, drums left out.
+
+    If the folder holds ``train``, ``val`` or ``test`` folders, they are the splits; otherwise files are
+    split by a hash of their melody. A melody that comes twice, also transposed, is taken once.
+
+    Args:
+        path: the folder; files may lie at any depth.
+        seconds: length of an excerpt; ``None`` is the whole piece.
+        excerpts: how many excerpts, one after the other, are taken of a piece at most.
+        licence: what the manifest says about the music.
+    """
+
+    def __init__(
+        self, path: str | Path, seconds: float | None = 20.0, excerpts: int = 1, licence: str = "unknown"
+    ) -> None:
+        self.path, self.seconds, self.excerpts, self.licence = Path(path), seconds, excerpts, licence
+
+    def files(self) -> list[Path]:
+        """The MIDI files, sorted."""
+        if not self.path.is_dir():
+            raise CorpusError(f"{self.path} is not a folder; give a folder with MIDI files (.mid, .midi).")
+        found = sorted(
+            p for p in self.path.rglob("*") if p.suffix.lower() in {".mid", ".midi"} and p.is_file()
+        )
+        if not found:
+            raise CorpusError(f"{self.path} holds no MIDI file (.mid, .midi), not even in its subfolders.")
+        return found
+
+    def fingerprint(self, hashes: FileHashes) -> dict[str, Any]:
+        """Names and contents of the files, and the excerpts."""
+        contents = hashes.of_folder(self.path, self.files())
+        return {"scores": "midi", "files": contents, "seconds": self.seconds, "excerpts": self.excerpts}
+
+    def _read(self, workers: int | None, progress: bool) -> ScoreSet:
+        files = self.files()
+        results = dict(run_jobs(read_midi, files, "Reading MIDI files", workers, progress))
+        # Held-out folders first: when a melody is in two, the one in test stays.
+        files.sort(key=lambda path: -SPLITS.index(_split_folder(self.path, path) or SPLITS[0]))
+        names = dict(
+            zip(files, unique_names(p.relative_to(self.path).with_suffix("") for p in files), strict=True)
+        )
+        register, kept, skipped = MelodyRegister(), [], []
+        for path in files:
+            notes, source = results[path], path.relative_to(self.path).as_posix()
+            if isinstance(notes, str):
+                skipped.append(Skipped(source, notes))
+            elif (owner := register.known_as(notes)) is not None:
+                skipped.append(Skipped(source, f"the same melody as {owner}"))
+            else:
+                register.add(names[path], notes)
+                kept.append(Score(names[path], "", tuple(notes), source, _split_folder(self.path, path)))
+        splits = split_all(_melody_key(score) for score in kept if score.split is None)
+        scores = (replace(score, split=score.split or splits[_melody_key(score)]) for score in kept)
+        return ScoreSet(tuple(part for score in scores for part in self._parts(score)), tuple(skipped))
+
+    def _parts(self, score: Score) -> list[Score]:
+        parts, rest = [], score.notes
+        for number in range(1, self.excerpts + 1 if self.seconds else 2):
+            notes = excerpt(rest, self.seconds)
+            if not notes:
+                break
+            rest = tuple(n for n in rest if self.seconds and n.start_s >= rest[0].start_s + self.seconds)
+            name = f"{score.piece}{PART_MARK}{number:03d}" if self.excerpts > 1 else score.piece
+            track = "monophonic" if is_monophonic(notes) else "polyphonic"
+            parts.append(replace(score, piece=name, track=track, notes=notes))
+        return parts
+
+
+def read_midi(path: Path) -> tuple[Note, ...] | str:
+    """The notes of a MIDI file without its drums, sorted, or the reason why there are none."""
+    import pretty_midi
+
+    try:
+        midi = pretty_midi.PrettyMIDI(str(path))
+    except Exception as error:  # mido raises anything, from EOFError to KeyError, on a damaged file
+        return f"not a readable MIDI file ({type(error).__name__}: {error})"
+    parts = [part.notes for part in midi.instruments if not part.is_drum]
+    notes = sorted(
+        Note(n.start, n.end, n.pitch, n.velocity) for part in parts for n in part if n.end > n.start
+    )
+    return tuple(notes) or "no notes besides drums"
+
+
+def _split_folder(root: Path, path: Path) -> str | None:
+    first = path.relative_to(root).parts[0]
+    return first if first in SPLITS else None
+
+
+def _melody_key(score: Score) -> str:
+    return ",".join(map(str, intervals(score.notes)))

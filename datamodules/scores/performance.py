@@ -1,0 +1,114 @@
+"""How a score is played, before any instrument sounds: range, dynamics, tempo, length of notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from datamodules.corpora.corpus import CorpusError
+from datamodules.scores.notes import Note, Score, without_overlaps
+
+
+@dataclass(frozen=True)
+class Performance:
+    """The way every instrument plays a score, equal for all of them.
+
+    Fixed changes are those of the Pix2Pix document (playback speed, duration rate, transposition). Random
+    ones are for further renditions of a training piece, each of which is varied anew.
+    """
+
+    pitch_range: tuple[int, int] | None = None
+    """MIDI pitches that melodies are brought into, by whole octaves where that is enough; ``None`` is what
+    all instruments of the corpus can play. Polyphonic pieces keep their pitches."""
+    velocity_range: tuple[int, int] = (40, 120)
+    """Dynamics of notes whose score gives none; they wander within this range, as phrases do."""
+    playback_speed: float = 1.0
+    """Factor on the tempo: 2 is twice as quick."""
+    duration_rate: float = 1.0
+    """Factor on the length of notes, not on their distance; in melodies a note ends with the next onset."""
+    transpose: int = 0
+    """Semitones by which every piece is moved."""
+    random_semitones: int = 5
+    """A varied piece is moved by up to so many semitones more, up or down, within the range."""
+    random_tempo: tuple[float, float] = (0.85, 1.15)
+    """A varied piece's tempo is multiplied by a factor between these."""
+
+    def __post_init__(self) -> None:
+        slowest, quickest = self.random_tempo
+        softest, loudest = self.velocity_range
+        rules = {
+            "playback_speed > 0": self.playback_speed > 0,
+            "duration_rate > 0": self.duration_rate > 0,
+            "0 < random_tempo, lower first": 0 < slowest <= quickest,
+            "1 ≤ velocity_range ≤ 127, lower first": 1 <= softest <= loudest <= 127,
+            "random_semitones ≥ 0": self.random_semitones >= 0,
+            "pitch_range of an octave or more": self.pitch_range is None or _width(self.pitch_range) >= 12,
+        }
+        broken = [rule for rule, kept in rules.items() if not kept]
+        if broken:
+            raise CorpusError(f"This performance cannot be played: it needs {'; '.join(broken)}; got {self}.")
+
+    def play(self, score: Score, rng: np.random.Generator, varied: bool = False) -> Score | None:
+        """Apply everything to a score; ``None`` where a melody's compass is wider than the range.
+
+        Args:
+            score: what is played.
+            rng: of the dynamics, and of what is varied.
+            varied: whether key and tempo are others than written.
+        """
+        semitones, tempo = (self.random_semitones, self.random_tempo) if varied else (0, (1.0, 1.0))
+        pitches = [note.pitch + self.transpose for note in score.notes]
+        melody = score.track == "monophonic"
+        low, high = self.pitch_range if melody and self.pitch_range else (0, 127)
+        shift = fitting_shift(pitches, low, high)
+        if shift is None:
+            return None
+        down = max(-semitones, low - min(pitches) - shift)
+        up = min(semitones, high - max(pitches) - shift)
+        shift += int(rng.integers(down, up + 1)) + self.transpose
+        pace = 1.0 / (self.playback_speed * rng.uniform(*tempo))
+        velocities = wandering_velocities(len(pitches), self.velocity_range, rng)
+        notes = [
+            Note(n.start_s * pace, self._end(n) * pace, n.pitch + shift, n.velocity or int(velocity))
+            for n, velocity in zip(score.notes, velocities, strict=True)
+        ]
+        return replace(score, notes=_one_at_a_time(notes) if melody else without_overlaps(notes))
+
+    def _end(self, note: Note) -> float:
+        return note.start_s + (note.end_s - note.start_s) * self.duration_rate
+
+
+def _width(pitch_range: tuple[int, int]) -> int:
+    return pitch_range[1] - pitch_range[0]
+
+
+def _one_at_a_time(notes: Sequence[Note]) -> tuple[Note, ...]:
+    following = [note.start_s for note in notes[1:]] + [notes[-1].end_s]
+    return tuple(n._replace(end_s=min(n.end_s, onset)) for n, onset in zip(notes, following, strict=True))
+
+
+def fitting_shift(pitches: Sequence[int], low: int, high: int) -> int | None:
+    """Semitones that bring a melody into ``low … high``: whole octaves first, then as few more as needed.
+
+    ``None`` where the melody's compass is wider than the range.
+    """
+    lowest, highest = min(pitches), max(pitches)
+    if highest - lowest > high - low:
+        return None
+    if low <= lowest and highest <= high:
+        return 0
+    octaves = 12 * round(((low + high) - (lowest + highest)) / 24)
+    return octaves + max(0, low - (lowest + octaves)) - max(0, (highest + octaves) - high)
+
+
+def wandering_velocities(
+    n_notes: int, velocity_range: tuple[int, int], rng: np.random.Generator
+) -> np.ndarray:
+    """``(n_notes,)`` velocities that swell over 12 to 32 notes and scatter from note to note."""
+    low, high = velocity_range
+    middle, reach = (low + high) / 2, (high - low) / 2
+    swell = np.sin(2 * np.pi * (np.arange(n_notes) / rng.uniform(12, 32) + rng.uniform()))
+    velocity = middle + reach * (0.7 * swell + 0.5 * rng.uniform(-1, 1, n_notes))
+    return np.clip(np.rint(velocity), low, high).astype(int)

@@ -1,0 +1,91 @@
+"""Where scores come from: the interface of score sources, and what they give."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datamodules.scores.notes import Note, Score
+from runtime.files import write_beside
+from runtime.hashing import FileHashes, address_of
+
+
+class Skipped(NamedTuple):
+    """Something that is not in the corpus, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ScoreSet:
+    """Scores with their splits: every melody once, so none is in two splits."""
+
+    scores: tuple[Score, ...]
+    skipped: tuple[Skipped, ...]
+
+    def to_json(self) -> str:
+        """Text for a file."""
+        scores = [{**asdict(score), "notes": [list(note) for note in score.notes]} for score in self.scores]
+        return json.dumps({"scores": scores, "skipped": self.skipped}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ScoreSet:
+        """The inverse of `to_json`."""
+        content = json.loads(text)
+        scores = (Score(**{**s, "notes": tuple(Note(*n) for n in s["notes"])}) for s in content["scores"])
+        return cls(tuple(scores), tuple(Skipped(*row) for row in content["skipped"]))
+
+
+class ScoreSource(ABC):
+    """Where scores come from."""
+
+    licence = "unknown"
+    seconds: float | None
+    """Length of an excerpt; ``None`` is the whole piece."""
+
+    @abstractmethod
+    def fingerprint(self, hashes: FileHashes) -> dict[str, Any]:
+        """All that decides which notes come out, as JSON."""
+
+    @abstractmethod
+    def _read(self, workers: int | None, progress: bool) -> ScoreSet:
+        """Parse the scores and split them."""
+
+    def load(
+        self, cache: Path, hashes: FileHashes, workers: int | None = None, progress: bool = True
+    ) -> ScoreSet:
+        """The scores, parsed once and then read from a note list in ``cache``."""
+        path = cache / f"notes-{address_of(self.fingerprint(hashes))}.json"
+        if path.is_file():
+            return ScoreSet.from_json(path.read_text(encoding="utf-8"))
+        scores = self._read(workers, progress)
+        with write_beside(path) as file:
+            file.write(scores.to_json().encode())
+        return scores
+
+
+def readable_name(text: str) -> str:
+    """``text`` as a file name: letters and digits of any alphabet stay, all else becomes a hyphen."""
+    composed = unicodedata.normalize("NFC", text)
+    return re.sub(r"[^\w.]+", "-", composed).strip("-._") or "unnamed"
+
+
+def unique_names(paths: Iterable[Path]) -> list[str]:
+    """`readable_name` of each path; where two would be equal, a number follows."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for path in paths:
+        base = name = readable_name(path.as_posix())
+        number = 2
+        while name.casefold() in taken:
+            name, number = f"{base}-{number}", number + 1
+        taken.add(name.casefold())
+        names.append(name)
+    return names

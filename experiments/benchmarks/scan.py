@@ -1,0 +1,180 @@
+"""Speed and memory of the selective scan, forward and backward, beside what a program had without ours."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import resource
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Scan = Callable[..., Tensor]
+
+TITLE = "Speed of the selective scan"
+EXPLANATION = (
+    "Forward and backward in float32 on one thread of a CPU; the best of several rounds, after a first use "
+    "that compiles. `speedup` is over the faster reference of the same length (a sequential scan in PyTorch, "
+    "or the public parallel package, mambapy) and compares the processor time, as the clock also counts what "
+    "else the machine does. `peak_mib` is what the process needed beyond the inputs, "
+    "`memory_ratio` that over the parallel package's. `best` marks the quickest implementation. Processes of "
+    "their own measure one row each. References run up to the length of `--reference-length` only."
+)
+REFERENCES = ("sequential", "mambapy")
+OURS = ("chunked", "compiled")
+Row = dict[str, Any]
+
+
+class Size(NamedTuple):
+    """What is scanned."""
+
+    length: int
+    n_batch: int
+    n_channels: int
+    n_states: int
+
+
+class Measured(NamedTuple):
+    """What one implementation took."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this benchmark."""
+    parser.add_argument(
+        "--lengths", type=int, nargs="+", default=[1024, 8192, 65536, 262144], help="in steps"
+    )
+    parser.add_argument("--batch", type=int, default=4, help="examples (default: %(default)s)")
+    parser.add_argument("--channels", type=int, default=128, help="(default: %(default)s)")
+    parser.add_argument("--states", type=int, default=16, help="of each channel (default: %(default)s)")
+    parser.add_argument("--reference-length", type=int, default=8192, help="of references at most")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="how often each is timed (default: %(default)s)"
+    )
+
+
+def measure(options: argparse.Namespace) -> list[Row]:
+    """One row for each length and implementation."""
+    if importlib.util.find_spec("mambapy") is None:
+        raise UserError(
+            "The scan is compared with the package mambapy, which is missing: pip install mambapy."
+        )
+    rows: list[Row] = []
+    for length in options.lengths:
+        size = Size(length, options.batch, options.channels, options.states)
+        names = (*REFERENCES, *OURS) if length <= options.reference_length else OURS
+        rows += compared(length, {name: _in_own_process(name, size, options.rounds) for name in names})
+    return rows
+
+
+def compared(length: int, measured: dict[str, Measured]) -> list[Row]:
+    """Rows of one length: seconds, memory, and ratios to the references where these were measured."""
+    reference_s = min((measured[name].cpu_seconds for name in REFERENCES if name in measured), default=None)
+    package = measured.get("mambapy")
+    best = min(OURS, key=lambda name: measured[name].cpu_seconds)
+    return [
+        {
+            "length": length,
+            "implementation": name,
+            "seconds": round(it.seconds, 5),
+            "cpu_seconds": round(it.cpu_seconds, 5),
+            "us_per_step": round(1e6 * it.cpu_seconds / length, 1),
+            "peak_mib": round(it.peak_mib, 1),
+            "speedup": reference_s and round(reference_s / it.cpu_seconds, 2),
+            "memory_ratio": package and round(it.peak_mib / package.peak_mib, 3),
+            "best": name == best,
+        }
+        for name, it in measured.items()
+    ]
+
+
+def _in_own_process(name: str, size: Size, n_rounds: int) -> Measured:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(run_implementation, name, size, n_rounds).result()
+
+
+def run_implementation(name: str, size: Size, n_rounds: int) -> Measured:
+    """Time one implementation and read by how much this process' peak memory rose."""
+    import torch
+
+    torch.set_num_threads(1)
+    scan = implementation(name)
+    once(scan, inputs(size._replace(length=64)))
+    tensors = inputs(size)
+    before_mib = _peak_mib()
+    rounds = [once(scan, tensors) for _ in range(n_rounds)]
+    clock, cpu = (min(times) for times in zip(*rounds, strict=True))
+    return Measured(clock, cpu, max(_peak_mib() - before_mib, 0.1))
+
+
+def once(scan: Scan, tensors: list[Tensor]) -> tuple[float, float]:
+    """Seconds of a forward and a backward pass, by the clock and of the processor."""
+    for tensor in tensors:
+        tensor.grad = None
+    clock, cpu = time.perf_counter(), time.process_time()
+    scan(*tensors).sum().backward()  # type: ignore[no-untyped-call]
+    return time.perf_counter() - clock, time.process_time() - cpu
+
+
+def inputs(size: Size) -> list[Tensor]:
+    """Random arguments of `layers.scan.selective_scan`, but for the state."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(n: int) -> Tensor:
+        return torch.randn(size.n_batch, size.length, n, generator=generator)
+
+    u, delta = normal(size.n_channels), 0.02 * normal(size.n_channels).abs_()
+    decay = -torch.arange(1.0, size.n_states + 1).repeat(size.n_channels, 1)
+    parts = [u, delta, decay, normal(size.n_states), normal(size.n_states)]
+    return [part.requires_grad_() for part in parts]
+
+
+def implementation(name: str) -> Scan:
+    """The scan of this name: ``u, delta, decay, write, read`` → ``y``."""
+    from lightning_modules.layers.scan.chunked import chunked
+    from lightning_modules.layers.scan.compiled import compiled
+
+    return {
+        "sequential": sequential,
+        "mambapy": parallel_package,
+        "chunked": lambda *tensors: chunked(*tensors).y,
+        "compiled": lambda *tensors: compiled(*tensors).y,
+    }[name]
+
+
+def sequential(u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor) -> Tensor:
+    """One step after the other, differentiated by PyTorch."""
+    import torch
+
+    fading = (delta.unsqueeze(-1) * decay).exp()
+    taken_in = (delta * u).unsqueeze(-1) * write.unsqueeze(2)
+    state, heard = torch.zeros_like(taken_in[:, 0]), []
+    for keep, take, hear in zip(fading.unbind(1), taken_in.unbind(1), read.unbind(1), strict=True):
+        state = keep * state + take
+        heard.append((state @ hear.unsqueeze(-1)).squeeze(-1))
+    return torch.stack(heard, dim=1)
+
+
+def parallel_package(u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor) -> Tensor:
+    """The same with mambapy's parallel scan."""
+    from mambapy.pscan import pscan
+
+    fading = (delta.unsqueeze(-1) * decay).exp()
+    taken_in = (delta * u).unsqueeze(-1) * write.unsqueeze(2)
+    return (pscan(fading, taken_in) @ read.unsqueeze(-1)).squeeze(-1)
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes on Linux

@@ -1,0 +1,1 @@
+"""How a command line and YAML files become a model, data and a trainer."""

@@ -1,0 +1,239 @@
+"""The one LightningCLI of the suite: how YAML files and a command line become a model, data and a trainer.
+
+`catalogue` resolves the layers and names of configs before any parsing; docs/tracking.md says what a run
+keeps. Values that model and data must share are linked here, once: sample rate, instruments and pitch
+tracker.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import lightning as L
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from callbacks.audio_examples import AudioExamples
+from callbacks.checkpointing import BestAndLast, WholeCheckpoints
+from callbacks.histories import Histories
+from callbacks.model_registry import RegisteredModel
+from callbacks.predictions import PredictionFiles
+from callbacks.random_numbers import RandomNumbers
+from callbacks.run_record import RunRecord
+from callbacks.system_metrics import SystemMetrics
+from callbacks.test_table import TestTableArtifact
+from callbacks.tracking import checkpoints
+from callbacks.tracking.tracker import RunTracker, new_run_name
+from callbacks.transfer_cost import TransferCost
+from experiments.command_line import catalogue
+from experiments.command_line.launchers import process_settings
+from experiments.command_line.parser_errors import explain
+from experiments.command_line.trainer_settings import averaging, compile_networks, stepping_settings
+from lightning_modules.transfer_module import TimbreTransferModule
+from runtime.errors import UserError
+
+# Noise that says nothing to a user of this suite.
+warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+# Our samplers begin where the checkpoint's epoch was left, without the protocol that Lightning looks for.
+warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
+# Tables are gathered from all processes before their means are logged.
+warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\('(val|test)/.*sync_dist=True")
+logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+    lambda r: "litlogger" not in r.getMessage()
+)
+
+CLASS_PATH = re.compile(r"(?:class_path:|--[\w.]+[= ])\s*['\"]?([A-Za-z_]\w*(?:\.\w+)+)")
+
+
+class ConfigParser(LightningArgumentParser):
+    """A parser whose errors are one sentence with the nearest right name."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise `UserError`."""
+        raise UserError(
+            explain(message, self._class_paths(), (action.dest for action in self._actions))
+        ) from ex
+
+    given: tuple[str, ...] = ()
+    """The command line and the text of every config, to find class paths in."""
+
+    def _class_paths(self) -> set[str]:
+        return {path for text in self.given for path in CLASS_PATH.findall(text)}
+
+
+class SuiteCLI(LightningCLI):
+    """Build, and with ``run`` start, what an experiment's configs describe.
+
+    Args:
+        arguments: ``[subcommand, "--config", NAME, …]`` as on the command line; without ``run`` the
+            subcommand is left out and no trainer is made.
+        run: whether to run the subcommand.
+    """
+
+    def __init__(self, arguments: list[str], run: bool = True) -> None:
+        subcommand, options = (arguments[:1], arguments[1:]) if run else ([], arguments)
+        self.request = catalogue.read_request(options)
+        layers = [part for path in self.request.layers for part in ("--config", str(path))]
+        names = ["--experiment", self.request.experiment, "--scale", self.request.scale]
+        self._typed = options
+        self._given = (" ".join(options), *(path.read_text("utf-8") for path in self.request.layers))
+        super().__init__(
+            TimbreTransferModule,
+            L.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            parser_class=ConfigParser,
+            save_config_callback=RunRecord,
+            save_config_kwargs={"save_to_log_dir": False},
+            auto_configure_optimizers=False,
+            args=[*subcommand, *layers, *names, *self.request.options],
+            run=run,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the suite's own keys, the callbacks that are always there, and the links."""
+        parser.add_argument("--experiment", type=str, help="Name of the experiment (default: its configs').")
+        parser.add_argument("--scale", type=str, help="Size: one of configs/scale.")
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Where the folders of runs are.")
+        parser.add_argument(
+            "--run_name", type=str | None, help="Name of the run (default: time, scale, seed)."
+        )
+        parser.add_argument(
+            "--test_after_fit", type=bool, default=True, help="Test the best checkpoint after fit."
+        )
+        parser.add_argument(
+            "--validate_after_fit",
+            type=bool,
+            default=False,
+            help="After fit, validate the best checkpoint with the joint score too, and time its transfer.",
+        )
+        parser.add_argument("--ema_decay", type=float | None, help="Average the weights.")
+        parser.add_argument("--compile", type=bool, default=False, help="Compile the networks.")
+        parser.add_lightning_class_args(BestAndLast, "checkpoint")
+        parser.add_lightning_class_args(RandomNumbers, "random_numbers")
+        parser.add_lightning_class_args(AudioExamples, "audio_examples")
+        parser.add_lightning_class_args(Histories, "histories")
+        parser.add_lightning_class_args(TransferCost, "transfer_cost")
+        parser.add_lightning_class_args(TestTableArtifact, "test_table")
+        parser.add_lightning_class_args(RegisteredModel, "model_registry")
+        parser.add_lightning_class_args(PredictionFiles, "predictions")
+        parser.add_lightning_class_args(SystemMetrics, "system_metrics")
+        # Ignored by jsonargparse where the model or the data has no such parameter.
+        parser.link_arguments("data.init_args.sample_rate", "model.init_args.sample_rate")
+        parser.link_arguments("data.init_args.pitch_tracker", "model.init_args.pitch_tracker")
+        parser.link_arguments("data.instruments", "model.init_args.instruments", apply_on="instantiate")
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Make a parser that knows the texts in which class paths stand, for its error messages."""
+        parser = super().init_parser(**kwargs)
+        parser.given = self._given  # type: ignore[attr-defined]
+        return parser
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults({"weights_only": True})  # a checkpoint from a stranger must not run code
+        return parser
+
+    def _parse_ckpt_path(self) -> None:
+        """Find the checkpoint meant by ``--ckpt_path`` and check that it fits the config.
+
+        Lightning's own version takes the model's parameters from the checkpoint; here the config decides.
+        """
+        subcommand = self.config.get("subcommand")
+        if subcommand is None or not self.config[subcommand].get("ckpt_path"):
+            return
+        config = self.config[subcommand]
+        path = checkpoints.find(config.ckpt_path, config.experiment, config.runs_dir)
+        checkpoints.require_fit(path, config.model.class_path, config.model.init_args.get("sample_rate"))
+        config.ckpt_path = str(path)
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer | None:  # type: ignore[override]
+        """Make the trainer with the run's tracker, unless ``--trainer.logger false``; none without `run`."""
+        if self.subcommand is None:
+            return None
+        settings = self._get(self.config_init, "trainer")
+        if settings.logger is not False:
+            kwargs["logger"] = self._tracker()
+        kwargs["plugins"] = [WholeCheckpoints(), *listed(settings.plugins)]
+        if (decay := self._get(self.config, "ema_decay")) is not None:
+            kwargs["callbacks"] = [*listed(settings.callbacks), averaging(decay)]
+        if self._get(self.config, "compile"):
+            compile_networks(self.model)
+        known = process_settings(vars(settings)) | stepping_settings(vars(settings), self.model)
+        return super().instantiate_trainer(**known, **kwargs)
+
+    def _tracker(self) -> RunTracker:
+        config = self.config[self.subcommand]
+        name = config.run_name or self._continued_run() or new_run_name(config.scale, config.seed_everything)
+        return RunTracker(config.experiment, name, config.runs_dir)
+
+    def _continued_run(self) -> str | None:
+        """Name of the run to which the checkpoint belongs, where that is a run of this experiment."""
+        config = self.config[self.subcommand]
+        if not config.get("ckpt_path"):
+            return None
+        run_dir = Path(config.ckpt_path).resolve().parents[1]
+        return (
+            run_dir.name if run_dir.parent == (Path(config.runs_dir) / config.experiment).resolve() else None
+        )
+
+    def fit(self, **arguments: Any) -> None:
+        """Train. Ctrl-C leaves ``last.ckpt`` behind and says how to go on."""
+        if self.model.is_anchor:
+            name = self.request.experiment
+            raise UserError(f"'{name}' is an anchor and has nothing to train: use `test --config {name}`.")
+        self.train(**arguments)
+
+    def train(self, **arguments: Any) -> None:
+        """What `fit` does with an architecture that can be trained."""
+        try:
+            self.trainer.fit(**arguments)
+        except SystemExit:
+            print(f"\nInterrupted. Go on with: {self._command('fit')} --ckpt_path last", file=sys.stderr)
+            raise
+
+    def after_fit(self) -> None:
+        """Validate thoroughly and test the best checkpoint (the last one where nothing was validated)."""
+        if getattr(self.trainer, "fast_dev_run", False):
+            return
+        config = self.config[self.subcommand]
+        callback = self.trainer.checkpoint_callback
+        path = getattr(callback, "best_model_path", None) or getattr(callback, "last_model_path", None)
+        of_best = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True}
+        if config.validate_after_fit:
+            self.model.validates_thoroughly = True
+            self.trainer.validate(self.model, **of_best)
+            self.model.validates_thoroughly = False
+        if config.test_after_fit:
+            self.trainer.test(self.model, **of_best)
+
+    def predict(self, **arguments: Any) -> None:
+        """Write the transfers of the test clips as files; `PredictionFiles` does, so nothing is collected."""
+        self.trainer.predict(**{**arguments, "return_predictions": False})
+
+    def _command(self, subcommand: str) -> str:
+        return f"python -m experiments.run {subcommand} {shlex.join(self._typed)}"
+
+
+def listed(setting: Any) -> list[Any]:
+    """What a trainer takes as a list, as one, or not at all."""
+    return setting if isinstance(setting, list) else [] if setting is None else [setting]
+
+
+def build_model(experiment: str, scale: str | None = None) -> TimbreTransferModule:
+    """The untrained module of an experiment, with nothing trained, prepared or tracked.
+
+    Args:
+        experiment: a name in ``experiments/configs`` or a path.
+        scale: ``demo`` or ``paper``; default ``demo``.
+    """
+    arguments = ["--config", experiment, *(["--scale", scale] if scale else [])]
+    return SuiteCLI(arguments, run=False).model

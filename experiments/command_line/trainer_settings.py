@@ -1,0 +1,79 @@
+"""Switches of a training that work alike in every architecture, whoever optimises it.
+
+=======================================  ====================================================
+``--trainer.accumulate_grad_batches 4``  a step is made of the mean gradient of four batches
+``--trainer.gradient_clip_val 1.0``      every optimizer's gradient is scaled to this norm
+``--trainer.precision bf16-mixed``       networks multiply in bfloat16 (16-mixed: float16)
+``--ema_decay 0.999``                    an average of the weights is validated and kept
+``--compile true``                       networks are compiled
+=======================================  ====================================================
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import EMAWeightAveraging
+
+from lightning_modules.adversarial_module import Stepping
+from lightning_modules.transfer_module import TimbreTransferModule
+from runtime.errors import UserError
+
+HALF = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
+
+
+def stepping_settings(trainer: Mapping[str, Any], module: TimbreTransferModule) -> dict[str, Any]:
+    """Give accumulation and clipping to a module that optimises by hand, for which Lightning refuses them.
+
+    Returns:
+        Settings to put over the trainer's.
+
+    Raises:
+        UserError: a switch has a value that means nothing.
+    """
+    n_batches, clip_val = trainer["accumulate_grad_batches"], trainer["gradient_clip_val"]
+    if n_batches < 1:
+        raise UserError(f"trainer.accumulate_grad_batches must be 1 or more, found {n_batches}.")
+    if clip_val is not None and clip_val <= 0:
+        raise UserError(f"trainer.gradient_clip_val must be above 0, or null for no limit, found {clip_val}.")
+    if trainer["precision"] in HALF:
+        raise UserError(
+            f"trainer.precision {trainer['precision']} would compute spectra and phases in 16 bits; use "
+            "bf16-mixed or 16-mixed, where only networks do."
+        )
+    if module.automatic_optimization:
+        return {}
+    module.stepping = Stepping(n_batches, clip_val, trainer["gradient_clip_algorithm"] or "norm")
+    return {"accumulate_grad_batches": 1, "gradient_clip_val": None, "gradient_clip_algorithm": None}
+
+
+def averaging(decay: float) -> L.Callback:
+    """Keeps the exponential moving average of the weights; counts in buffers stay what they are.
+
+    Args:
+        decay: share of the average that a batch leaves as it was, in (0, 1).
+    """
+    if not 0 < decay < 1:
+        raise UserError(f"ema_decay must lie between 0 and 1, such as 0.999, found {decay}.")
+    return EMAWeightAveraging(decay=decay, use_buffers=False)
+
+
+def compile_networks(module: L.LightningModule) -> None:
+    """Compile every part of a module that has weights, in place: names of weights stay what they are.
+
+    Raises:
+        UserError: there is no compiler.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise UserError(
+            f"compile needs a C++ compiler, and there is no {compiler}: install one, set CXX, or leave "
+            "--compile out."
+        )
+    for part in module.children():
+        if any(True for _ in part.parameters()):
+            part.compile()

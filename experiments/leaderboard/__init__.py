@@ -1,0 +1,1 @@
+"""Tested runs as systems that are ranked, compared, drawn and shown."""

@@ -1,0 +1,1 @@
+"""Signal transforms that more than one architecture uses."""

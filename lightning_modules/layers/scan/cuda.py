@@ -1,0 +1,26 @@
+"""The selective scan on CUDA: the kernels of the `mamba_ssm` package, where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+
+from torch import Tensor
+
+from lightning_modules.layers.scan.arguments import Scanned
+
+
+@cache
+def has_kernels() -> bool:
+    """Whether the `mamba_ssm` package is installed."""
+    return importlib.util.find_spec("mamba_ssm") is not None
+
+
+def kernels(u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor) -> Scanned:
+    """`selective_scan` from a state of 0 with `mamba_ssm`, whose tensors have time last."""
+    from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+
+    parts = (part.transpose(1, 2).contiguous() for part in (u, delta, write, read))
+    u, delta, write, read = parts
+    y, state = selective_scan_fn(u, delta, decay.float(), write, read, return_last_state=True)
+    return Scanned(y.transpose(1, 2), state)

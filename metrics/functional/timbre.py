@@ -1,0 +1,25 @@
+"""Timbre group: how close the output's sound colour is to the wanted one, whatever the notes.
+
+Every function takes ``preds, target`` of shape ``(B, T)`` and ``(B, R)`` and the sample rate in Hz and
+gives ``(B,)``; ``target`` may be a reference of other notes and another length.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from metrics.functional.spectra import mfcc
+
+
+def mfcc_distance(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
+    """Cosine distance of mean cepstra: ``1 − cos(mean_n c_P[1:13, n], mean_n c_T[1:13, n])``.
+
+    No unit, range [0, 2], lower is better; c0 (level) is dropped, so gain does not matter. It agrees with
+    human timbre dissimilarity as well as large embeddings do (arXiv 2507.07764). NaN where one side is
+    silent: silence has no timbre.
+    """
+    p, t = (mfcc(x, sample_rate)[:, 1:].mean(-1) for x in (preds, target))
+    distance = (1.0 - torch.nn.functional.cosine_similarity(p, t, dim=-1)).clamp_min(0.0)
+    audible = (preds.abs().amax(-1) > 0) & (target.abs().amax(-1) > 0)
+    return torch.where(audible, distance, torch.nan)

@@ -1,0 +1,1 @@
+"""A learned space in which the same timbre is near: the network and its training."""

@@ -1,0 +1,202 @@
+"""Folders of recordings: good ones arrive unharmed, bad ones are listed with their reason."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from datamodules.audio.files import write_wav
+from datamodules.audio.levels import mean_loudness_db
+from datamodules.corpora.corpus import Corpus, CorpusError
+from datamodules.corpora.recording_parts import Filters
+from datamodules.corpora.recordings import RecordingsCorpus
+
+RATE = 16000
+
+
+def take(seed: int, seconds: float = 2.0, rate: int = RATE, amplitude: float = 0.3) -> np.ndarray:
+    """A tone of its own pitch with a little noise, so that no two takes are alike."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(round(seconds * rate)) / rate
+    return amplitude * np.sin(2 * np.pi * (300 + 40 * seed) * time_s) + 0.001 * rng.normal(size=len(time_s))
+
+
+def build(root: Path, to: Path, **options: object) -> Corpus:
+    return RecordingsCorpus(root, **options).prepare(to, RATE, workers=1, progress=False)
+
+
+def skipped(corpus: Corpus) -> dict[str, str]:
+    with (corpus.root / "skipped.csv").open(encoding="utf-8") as file:
+        return {row["source"]: row["reason"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two instruments, five takes each."""
+    for name, first in {"flute": 0, "own guitar": 5}.items():
+        for seed in range(first, first + 5):
+            write_wav(tmp_path / "in" / name / f"take {seed}.wav", take(seed), RATE)
+    return tmp_path / "in"
+
+
+def test_recordings_are_split_as_a_whole_and_every_instrument_is_in_every_split(
+    root: Path, tmp_path: Path
+) -> None:
+    corpus = build(root, tmp_path / "out", part_s=1.0)
+    assert corpus.instruments == ("flute", "own guitar")
+    splits: dict[str, set[str]] = {}
+    for item in corpus.items:
+        splits.setdefault(item.work, set()).add(item.split)
+        assert item.n_samples == RATE
+    assert len(splits) == 10 and all(len(names) == 1 for names in splits.values())
+    for split in ("train", "val", "test"):
+        assert {item.instrument for item in corpus.select(split)} == {"flute", "own guitar"}
+    assert sorted(i.piece for i in corpus.items if i.work == "flute-take-0") == [
+        "flute-take-0~001",
+        "flute-take-0~002",
+    ]
+
+
+def test_parts_put_together_are_the_recording(root: Path, tmp_path: Path) -> None:
+    corpus = build(root, tmp_path / "out", part_s=0.7, loudness_db=None, filters=Filters(shortest_s=0.1))
+    parts = sorted(
+        (item for item in corpus.items if item.work == "flute-take-0"), key=lambda item: item.piece
+    )
+    assert len(parts) == 3 and max(item.n_samples for item in parts) <= 0.7 * RATE
+    joined = np.concatenate([corpus.read(item) for item in parts])
+    np.testing.assert_allclose(joined, take(0), atol=1 / 32768)
+
+
+def test_levels_are_made_equal_with_one_gain_a_recording(tmp_path: Path) -> None:
+    fading = np.concatenate([take(0, 1.0, amplitude=0.02), take(0, 1.0, amplitude=0.2)])
+    write_wav(tmp_path / "in" / "flute" / "a.wav", fading, RATE)
+    corpus = build(tmp_path / "in", tmp_path / "out", part_s=1.0)
+    soft, loud = (mean_loudness_db(corpus.read(item), RATE) for item in corpus.items)
+    assert loud - soft == pytest.approx(20, abs=0.5), "dynamics stay"
+    assert (soft + loud) / 2 == pytest.approx(-23, abs=0.5)
+
+
+@pytest.mark.parametrize(("rate", "subtype"), [(8000, "PCM_16"), (96000, "PCM_24"), (44100, "FLOAT")])
+def test_any_rate_and_width_arrives_in_tune(tmp_path: Path, rate: int, subtype: str) -> None:
+    (tmp_path / "in" / "flute").mkdir(parents=True)
+    soundfile.write(tmp_path / "in" / "flute" / "a.wav", take(4, rate=rate), rate, subtype=subtype)
+    corpus = build(tmp_path / "in", tmp_path / "out")
+    audio = corpus.read(corpus.items[0])
+    assert len(audio) == 2 * RATE
+    spectrum = np.abs(np.fft.rfft(audio * np.hanning(len(audio))))
+    assert spectrum.argmax() / 2 == pytest.approx(460, abs=0.5)
+
+
+def test_stereo_is_mixed_or_kept_as_asked_and_never_silently(tmp_path: Path) -> None:
+    channels = np.stack([take(0), take(1)], axis=1)
+    (tmp_path / "in" / "flute").mkdir(parents=True)
+    soundfile.write(tmp_path / "in" / "flute" / "a.wav", channels, RATE, subtype="PCM_24")
+    mixed = build(tmp_path / "in", tmp_path / "out", loudness_db=None)
+    np.testing.assert_allclose(mixed.read(mixed.items[0]), channels.mean(axis=1), atol=1e-4)
+    assert "1 of 1 recordings have several channels: mixed to one" in mixed.manifest["notes"][0]
+    kept = build(tmp_path / "in", tmp_path / "out", loudness_db=None, mix_channels=False)
+    assert [item.piece for item in kept.items] == ["flute-a~c1", "flute-a~c2"]
+    for n, item in enumerate(kept.items):
+        np.testing.assert_allclose(kept.read(item), channels[:, n], atol=1e-4)
+    assert "kept as separate parts" in kept.manifest["notes"][0]
+
+
+def test_everything_that_is_skipped_is_listed_with_its_reason(root: Path, tmp_path: Path) -> None:
+    flute = root / "flute"
+    (flute / "empty.wav").touch()
+    (flute / "text.wav").write_text("these are words")
+    (flute / "notes.txt").write_text("mic: 30 cm")
+    (flute / "truncated.wav").write_bytes((flute / "take 0.wav").read_bytes()[:5000])
+    for name, audio in {
+        "nan": np.full(RATE * 2, np.nan),
+        "zeros": np.zeros(RATE * 2),
+        "ten samples": np.ones(10) / 2,
+        "clipped": np.sign(take(1)),
+        "whisper": take(1, amplitude=1e-4) / 50,
+    }.items():
+        soundfile.write(flute / f"{name}.wav", audio, RATE, subtype="FLOAT")
+    shutil.copy(flute / "take 0.wav", flute / "a copy.wav")
+    reasons = skipped(build(root, tmp_path / "out"))
+    for name, reason in {
+        "empty.wav": "is empty (0 bytes)",
+        "text.wav": "is not an audio file",
+        "notes.txt": "not named like an audio file",
+        "truncated.wav": "is truncated",
+        "nan.wav": "NaN or infinite",
+        "zeros.wav": "silent: all samples are zero",
+        "ten samples.wav": "too short: 0.000625 s, at least 1 s are needed",
+        "clipped.wav": "clipped: 100.0% of its samples",
+        "whisper.wav": "silent: 0% of it sounds",
+        "take 0.wav": "a copy of flute/a copy.wav",
+    }.items():
+        assert reason in reasons.pop(f"flute/{name}")
+    assert not reasons
+
+
+def test_a_silent_stretch_of_a_good_recording_is_left_out(tmp_path: Path) -> None:
+    audio = np.concatenate([take(0, 1.0), np.zeros(RATE), take(1, 1.0)])
+    write_wav(tmp_path / "in" / "flute" / "a.wav", audio, RATE)
+    corpus = build(tmp_path / "in", tmp_path / "out", part_s=1.0)
+    assert [item.piece for item in corpus.items] == ["flute-a~001", "flute-a~003"]
+    assert skipped(corpus)["flute/a.wav"].startswith("1.0 s to 2.0 s: silent")
+
+
+def test_folders_decide_the_split_and_a_copy_in_train_of_a_test_file_is_dropped(tmp_path: Path) -> None:
+    for split, seeds in {"train": (0, 1), "val": (2,), "test": (3, 0)}.items():
+        for seed in seeds:
+            write_wav(tmp_path / "in" / split / "flute" / f"{seed}.wav", take(seed), RATE)
+    corpus = build(tmp_path / "in", tmp_path / "out")
+    assert sorted((item.split, item.piece) for item in corpus.items) == [
+        ("test", "flute-0"), ("test", "flute-3"), ("train", "flute-1"), ("val", "flute-2"),
+    ]  # fmt: skip
+    assert skipped(corpus) == {"train/flute/0.wav": "a copy of test/flute/0.wav"}
+
+
+def test_names_of_any_alphabet_and_equal_names_stay_apart(tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "скрипка"
+    for seed, name in enumerate(["録音 1.wav", "録音-1.wav", "day 2/録音 1.wav"]):
+        write_wav(folder / name, take(seed), RATE)
+    corpus = build(tmp_path / "in", tmp_path / "out")
+    assert len({item.piece for item in corpus.items}) == 3
+    assert all(corpus.audio_path(item).is_file() for item in corpus.items)
+    assert Corpus.open(corpus.root).items == corpus.items
+
+
+def test_one_instrument_and_few_recordings_are_said(tmp_path: Path) -> None:
+    write_wav(tmp_path / "in" / "flute" / "a.wav", take(0), RATE)
+    notes = build(tmp_path / "in", tmp_path / "out").manifest["notes"]
+    assert notes[0].startswith("flute has no recordings for val and test")
+    assert notes[1].startswith("There is only one instrument")
+
+
+def test_wrong_folders_and_names_are_one_sentence(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="is not a folder"):
+        RecordingsCorpus(tmp_path / "none")
+    (tmp_path / "empty" / "flute").mkdir(parents=True)
+    with pytest.raises(CorpusError, match="holds no audio: expected a folder per instrument"):
+        RecordingsCorpus(tmp_path / "empty")
+    with pytest.raises(CorpusError, match=r"no instrument 'own guitr' in .*Did you mean 'own guitar'"):
+        RecordingsCorpus(root, instruments=["own guitr"])
+    (root / "train").mkdir()
+    with pytest.raises(CorpusError, match=r"has folders of splits \(train\) with others"):
+        RecordingsCorpus(root)
+
+
+def test_an_instrument_without_usable_recordings_is_one_sentence(root: Path, tmp_path: Path) -> None:
+    (root / "tuba").mkdir()
+    (root / "tuba" / "a.wav").write_text("soon")
+    with pytest.raises(CorpusError, match=r"no usable audio of tuba: skipped tuba/a\.wav"):
+        build(root, tmp_path / "out")
+
+
+def test_real_recordings(shared_data: Path, tmp_path: Path) -> None:
+    for name, instrument in {"trumpet_solo06_sorohanro": "trumpet", "flute_note_C4_tinysol": "flute"}.items():
+        (tmp_path / "in" / instrument).mkdir(parents=True)
+        shutil.copy(shared_data / "phrases" / f"{name}.flac", tmp_path / "in" / instrument)
+    corpus = build(tmp_path / "in", tmp_path / "out")
+    levels = {item.instrument: mean_loudness_db(corpus.read(item), RATE) for item in corpus.items}
+    assert set(levels) == {"trumpet", "flute"}
+    assert all(level == pytest.approx(-23, abs=2) for level in levels.values()), "the flute was at −41 dB"
