@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lightning as L
 
+from callbacks.tracking.events import Metrics
 from callbacks.tracking.outbox import Journal
 from callbacks.tracking.tracker import tracker_of
 from runtime.files import write_beside
@@ -44,12 +45,12 @@ def read_curves(journal: Journal) -> dict[str, dict[str, Curve]]:
     """
     found: dict[str, dict[str, Curve]] = defaultdict(lambda: defaultdict(dict))
     for event, _ in journal.entries():
-        if event["kind"] != "metrics":
+        if not isinstance(event, Metrics):
             continue
-        for key, value in event["values"].items():
+        for key, value in event.values.items():
             stage, _, name = key.partition("/")
             if stage in STAGES:
-                found[name][stage][event["step"]] = value
+                found[name][stage][event.step] = value
     return {name: dict(found[name]) for name in sorted(found)}
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import lightning as L
 
-from callbacks.checkpointing import BEST, checkpoint_path
 from callbacks.run_record import architecture
+from callbacks.tracking.checkpoints import BEST, checkpoint_path
 from callbacks.tracking.tracker import tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
 

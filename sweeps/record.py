@@ -13,6 +13,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
+from callbacks.tracking.events import Artifact, Metrics, RunStarted, StatusChanged, Tags
 from callbacks.tracking.mlflow_store import MlflowStore, Unreachable
 from callbacks.tracking.outbox import Journal, deliver
 from runtime.errors import UserError
@@ -41,11 +42,11 @@ class SweepRecord:
         """
         if not self._journal.path.is_file():
             name, journal = f"sweep {study.study_name}", study.user_attrs["id"]
-            self._journal.append("start", experiment=experiment, run_name=name, journal=journal)
-            self._journal.append("tags", values={"sweep": study.study_name, "experiment": experiment, **tags})
+            self._journal.append(RunStarted(experiment, name, journal))
+            self._journal.append(Tags({"sweep": study.study_name, "experiment": experiment, **tags}))
             (self._journal.run_dir / "space.yaml").write_text(space, encoding="utf-8")
             self._log_files([self._journal.run_dir / "space.yaml"])
-        self._journal.append("status", status="RUNNING")
+        self._journal.append(StatusChanged("RUNNING"))
         try:
             deliver(self._journal, self._store)
         except Unreachable as error:
@@ -60,8 +61,8 @@ class SweepRecord:
     def end_trial(self, run_dir: Path, state: str) -> None:
         """Note in a trial's run how the trial ended."""
         journal = Journal(run_dir)
-        journal.append("tags", values={"trial_state": state})
-        journal.append("status", status="FINISHED")
+        journal.append(Tags({"trial_state": state}))
+        journal.append(StatusChanged("FINISHED"))
         self._deliver(journal)
 
     def settle(self, study: optuna.Study) -> None:
@@ -80,16 +81,14 @@ class SweepRecord:
     def end(self, status: str, files: Iterable[Path] = (), values: dict[str, float] | None = None) -> None:
         """End the run with its files and figures."""
         if values:
-            self._journal.append("metrics", values=values, step=0)
+            self._journal.append(Metrics(values, step=0))
         self._log_files(files)
-        self._journal.append("status", status=status)
+        self._journal.append(StatusChanged(status))
         self._deliver(self._journal)
 
     def _log_files(self, files: Iterable[Path]) -> None:
         for path in files:
-            relative = path.relative_to(self._journal.run_dir)
-            folder = relative.parent.as_posix()
-            self._journal.append("artifact", path=relative.as_posix(), folder="" if folder == "." else folder)
+            self._journal.append(Artifact(path.relative_to(self._journal.run_dir).as_posix()))
 
     def _deliver(self, journal: Journal) -> None:
         try:
@@ -97,7 +96,7 @@ class SweepRecord:
         except Unreachable as error:
             log.warning(
                 "The tracking server %s does not have everything (%s): "
-                "`python -m callbacks.tracking.outbox send %s` sends it.",
+                "`python -m experiments.outbox send %s` sends it.",
                 self._store.uri,
                 error,
                 journal.run_dir,

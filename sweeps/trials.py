@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import optuna
 
+from callbacks.tracking.events import Metrics, StatusChanged
 from callbacks.tracking.mlflow_store import PARENT, RUN_CONTEXT
 from callbacks.tracking.outbox import Journal
 from runtime.errors import UserError
@@ -170,12 +171,10 @@ class Watch:
         """Step and value of each validation during the training since the last call."""
         for entry in self._journal.entries(self._offset):
             self._offset = entry.end
-            if (
-                entry.event["kind"] == "status"
-            ):  # the fit has ended; what follows is about its best checkpoint
-                self._is_trained = True
-            elif entry.event["kind"] == "metrics":
-                yield from self._read(entry.event["values"], entry.event["time_ms"])
+            if isinstance(entry.event, StatusChanged):
+                self._is_trained = True  # what follows the end of the fit is about its best checkpoint
+            elif isinstance(entry.event, Metrics):
+                yield from self._read(entry.event.values, entry.event.time_ms)
 
     def _read(self, values: dict[str, float], time_ms: int) -> Iterator[tuple[int, float]]:
         self._began_ms = self._began_ms or time_ms

@@ -21,7 +21,10 @@ from runtime.errors import UserError
 if TYPE_CHECKING:
     from lightning_modules.transfer_module import TimbreTransferModule
 
+FOLDER = "checkpoints"
+"""The folder of a run's checkpoints, in the run's own folder and in MLflow."""
 BEST, LAST = "best", "last"
+"""The checkpoint that is best by a validation metric, and the last one."""
 TRUSTED = ("lightning_modules", "datamodules", "torch.optim", "torch.nn")
 """Packages whose classes a checkpoint may name; a class path is an order to run that class' code."""
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
@@ -31,7 +34,7 @@ REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>.+)|/(?P<version
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a Lightning checkpoint onto the CPU. No code in the file can run.
+    """Read a checkpoint of the suite onto the CPU. No code in the file can run.
 
     Raises:
         UserError: missing, truncated, with anything but plain data in it, or not a checkpoint of the suite.
@@ -95,9 +98,10 @@ def load_module(path: Path, trusted: Sequence[str] = TRUSTED) -> TimbreTransferM
     if not issubclass(cls, TimbreTransferModule):
         raise UserError(f"{path} holds a {params['_class_path']}, which is no timbre transfer.")
     try:
-        # The parameters that matter are in the checkpoint; nothing is saved from this instance.
-        warnings.filterwarnings("ignore", message="Attribute '.*' is an instance of `nn.Module`")
-        return cls.load_from_checkpoint(path, map_location="cpu", weights_only=True, strict=True).eval()
+        with warnings.catch_warnings():
+            # The parameters that matter are in the checkpoint; nothing is saved from this instance.
+            warnings.filterwarnings("ignore", message="Attribute '.*' is an instance of `nn.Module`")
+            return cls.load_from_checkpoint(path, map_location="cpu", weights_only=True, strict=True).eval()
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} does not fit this version of {params['_class_path']}: {_reason(error)}; "
@@ -180,14 +184,14 @@ def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_D
     if name.startswith("models:"):
         return _of_registered(name, Path(runs_dir))
     path = Path(name)
-    if (path / "checkpoints").is_dir():  # and not a package of the same name, for one
+    if (path / FOLDER).is_dir():  # and not a package of the same name, for one
         return _of_run(path)
     if path.suffix == ".ckpt" or path.is_file():
         return path
     in_runs = Path(runs_dir) / name
     for run_dir in sorted(Path(runs_dir).glob(f"*/{name}")):
         return _of_run(run_dir)
-    if (in_runs / "checkpoints").is_dir():
+    if (in_runs / FOLDER).is_dir():
         return _of_run(in_runs)
     if in_runs.is_dir():
         return _of_latest_run(in_runs, BEST)
@@ -198,12 +202,17 @@ def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_D
     raise UserError(f"There is no run, run folder or checkpoint '{name}' (looked in {runs_dir}/ too).")
 
 
+def checkpoint_path(run_dir: Path, which: str) -> Path:
+    """The place of a run's checkpoint `BEST` or `LAST`."""
+    return run_dir / FOLDER / f"{which}.ckpt"
+
+
 def _of_run(run_dir: Path) -> Path:
-    folder = run_dir / "checkpoints"
-    for which in (BEST, LAST):
-        if (folder / f"{which}.ckpt").is_file():
-            return folder / f"{which}.ckpt"
-    raise UserError(f"The run {run_dir} has no checkpoint (looked for {folder}/{BEST}.ckpt and {LAST}.ckpt).")
+    paths = [checkpoint_path(run_dir, which) for which in (BEST, LAST)]
+    for path in paths:
+        if path.is_file():
+            return path
+    raise UserError(f"The run {run_dir} has no checkpoint (looked for {' and '.join(map(str, paths))}).")
 
 
 def _of_run_id(run_id: str, runs_dir: Path) -> Path:
@@ -215,7 +224,7 @@ def _of_run_id(run_id: str, runs_dir: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     uri = default_tracking_uri()
     try:
-        return Path(connect(uri).download_artifacts(run_id, f"checkpoints/{BEST}.ckpt", str(folder)))
+        return Path(connect(uri).download_artifacts(run_id, f"{FOLDER}/{BEST}.ckpt", str(folder)))
     except Exception as error:  # mlflow has a different error per store
         folder.rmdir()
         raise UserError(f"There is no best checkpoint of run {run_id} on {uri}: {_reason(error)}.") from error
@@ -250,7 +259,7 @@ def _version(client: Any, name: str, alias: str | None, version: str | None) -> 
 
 def _of_latest_run(experiment_dir: Path, which: str) -> Path:
     # Names of runs begin with the time, so the last one by name is the latest.
-    found = sorted(experiment_dir.glob(f"*/checkpoints/{which}.ckpt"))
+    found = sorted(experiment_dir.glob(f"*/{FOLDER}/{which}.ckpt"))
     if not found:
         raise UserError(
             f"There is no {which} checkpoint of '{experiment_dir.name}' in {experiment_dir.parent}/; "

@@ -6,9 +6,21 @@ import logging
 import math
 import os
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from callbacks.tracking.events import (
+    Artifact,
+    Event,
+    Metrics,
+    ModelVersion,
+    Params,
+    RunStarted,
+    StatusChanged,
+    Tags,
+)
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -71,7 +83,7 @@ def connect(uri: str) -> MlflowClient:
 
 
 class MlflowStore:
-    """Sends journal events (`callbacks.tracking.outbox`) to one tracking server.
+    """Sends events (`callbacks.tracking.events`) to one tracking server.
 
     Args:
         uri: MLflow tracking URI. With a database, artifacts go to the folder or bucket in
@@ -97,20 +109,20 @@ class MlflowStore:
                 return False
             raise Unreachable(_first_line(error)) from error
 
-    def open_run(self, start: dict[str, Any]) -> str:
-        """The id of the run that the ``start`` event describes, created unless the server has it."""
-        experiment_id = self._call(self._experiment_id, start["experiment"])
+    def open_run(self, start: RunStarted) -> str:
+        """The id of the run that ``start`` describes, which is created unless the server has it."""
+        experiment_id = self._call(self._experiment_id, start.experiment)
         same = self._call(
-            self.client.search_runs, [experiment_id], f"tags.journal = '{start['journal']}'", max_results=1
+            self.client.search_runs, [experiment_id], f"tags.journal = '{start.journal}'", max_results=1
         )
         if same:
             return str(same[0].info.run_id)
         run = self._call(
             self.client.create_run,
             experiment_id,
-            start_time=start["time_ms"],
-            tags={**start.get("tags", {}), "journal": start["journal"]},
-            run_name=start["run_name"],
+            start_time=start.time_ms,
+            tags={**start.tags, "journal": start.journal},
+            run_name=start.run_name,
         )
         return str(run.info.run_id)
 
@@ -130,29 +142,29 @@ class MlflowStore:
             self._call(self.client.set_terminated, run_id, "KILLED")
         self._call(self.client.delete_tag, run_id, PARENT)
 
-    def send(self, run_id: str, events: list[dict[str, Any]], run_dir: Path) -> None:
+    def send(self, run_id: str, events: Sequence[Event], run_dir: Path) -> None:
         """Send one batch of events. A value that MLflow refuses is named and left out."""
-        by_kind: dict[str, list[dict[str, Any]]] = {}
+        self._send_values(run_id, events)
         for event in events:
-            by_kind.setdefault(event["kind"], []).append(event)
-        self._send_values(run_id, by_kind)
-        for event in by_kind.get("artifact", []):
-            self._send_artifact(run_id, run_dir / event["path"], event["folder"])
-        for event in by_kind.get("model", []):
-            self._send_model(run_id, event)
-        for event in by_kind.get("status", []):
-            self._send_status(run_id, event)
+            match event:
+                case Artifact():
+                    self._send_artifact(run_id, run_dir / event.path, event.folder)
+                case ModelVersion():
+                    self._send_model(run_id, event)
+                case StatusChanged():
+                    self._send_status(run_id, event)
 
-    def _send_values(self, run_id: str, by_kind: dict[str, list[dict[str, Any]]]) -> None:
+    def _send_values(self, run_id: str, events: Sequence[Event]) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         metrics = [
-            Metric(key, _finite(value), event["time_ms"], event["step"])
-            for event in by_kind.get("metrics", [])
-            for key, value in event["values"].items()
+            Metric(key, _finite(value), event.time_ms, event.step)
+            for event in events
+            if isinstance(event, Metrics)
+            for key, value in event.values.items()
         ]
-        params = {k: v for event in by_kind.get("params", []) for k, v in event["values"].items()}
-        tags = {k: v for event in by_kind.get("tags", []) for k, v in event["values"].items()}
+        params = {k: v for event in events if isinstance(event, Params) for k, v in event.values.items()}
+        tags = {k: v for event in events if isinstance(event, Tags) for k, v in event.values.items()}
         self._log(run_id, "metrics", metrics, MAX_METRICS)
         short = [Param(key, value[:MAX_PARAM_CHARACTERS]) for key, value in params.items()]
         self._log(run_id, "params", short, MAX_PARAMS_OR_TAGS)
@@ -175,11 +187,11 @@ class MlflowStore:
         else:
             log.warning("%s is no more and cannot be sent to %s.", path, self.uri)
 
-    def _send_model(self, run_id: str, event: dict[str, Any]) -> None:
+    def _send_model(self, run_id: str, model: ModelVersion) -> None:
         """Make the run's checkpoint a version of a registered model, once; aliases name the best."""
         from mlflow.exceptions import MlflowException
 
-        name = event["name"]
+        name = model.name
         try:
             self.client.create_registered_model(name)
         except MlflowException as error:
@@ -188,22 +200,22 @@ class MlflowStore:
         versions = self._call(self.client.search_model_versions, f"name = '{name}'")
         mine = next((version for version in versions if version.run_id == run_id), None)
         if mine is None:
-            source = f"runs:/{run_id}/{event['path']}"
+            source = f"runs:/{run_id}/{model.path}"
             mine = self._call(self.client.create_model_version, name, source, run_id)
             versions.append(mine)
-        mine.tags.update(experiment=event["experiment"], joint_score=str(event["score"]))
+        mine.tags.update(experiment=model.experiment, joint_score=str(model.score))
         for key, value in mine.tags.items():
             self._call(self.client.set_model_version_tag, name, mine.version, key, value)
-        of_experiment = [v for v in versions if v.tags.get("experiment") == event["experiment"]]
-        for alias, rivals in ((BEST_ALIAS, versions), (alias_of(event["experiment"]), of_experiment)):
+        of_experiment = [v for v in versions if v.tags.get("experiment") == model.experiment]
+        for alias, rivals in ((BEST_ALIAS, versions), (alias_of(model.experiment), of_experiment)):
             best = max(rivals, key=_version_rank)
             self._call(self.client.set_registered_model_alias, name, alias, str(best.version))
 
-    def _send_status(self, run_id: str, event: dict[str, Any]) -> None:
-        if event["status"] == "RUNNING":
-            self._call(self.client.update_run, run_id, status="RUNNING", name=event.get("name"))
+    def _send_status(self, run_id: str, event: StatusChanged) -> None:
+        if event.status == "RUNNING":
+            self._call(self.client.update_run, run_id, status="RUNNING", name=event.name)
         else:
-            self._call(self.client.set_terminated, run_id, event["status"], event["time_ms"])
+            self._call(self.client.set_terminated, run_id, event.status, event.time_ms)
 
     def _experiment_id(self, name: str) -> str:
         experiment = self.client.get_experiment_by_name(name)

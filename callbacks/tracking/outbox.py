@@ -16,13 +16,14 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from callbacks.tracking.events import Event, Metrics, Params, RunStarted, StatusChanged, Tags, from_json
 from callbacks.tracking.mlflow_store import MlflowStore, Unreachable
+from runtime.errors import UserError
 from runtime.files import write_beside
 
 JOURNAL = "journal.jsonl"
@@ -32,14 +33,15 @@ log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
-    """One event of a journal and the offset in bytes at which the next one begins."""
+    """One event of a journal."""
 
-    event: dict[str, Any]
+    event: Event
     end: int
+    """Offset in bytes at which the next event begins."""
 
 
 class Journal:
-    """An append-only file of tracking events, one JSON object a line, and a note of what was delivered.
+    """An append-only file of `callbacks.tracking.events`, one a line, and a note of what was delivered.
 
     Args:
         run_dir: the run's folder; artifact paths in events are relative to it.
@@ -50,28 +52,29 @@ class Journal:
         self.path = self.run_dir / JOURNAL
         self._delivered_path = self.run_dir / DELIVERED
 
-    def append(self, kind: str, **values: Any) -> None:
+    def append(self, event: Event) -> None:
         """Add an event. The line is complete or ignored: readers stop at the last newline."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"kind": kind, "time_ms": int(time.time() * 1000), **values})
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        self._write(f"{event.to_json()}\n")
 
     def start(self, experiment: str, run_name: str, tags: Mapping[str, str] | None = None) -> None:
-        """Add the event every journal begins with; a journal that has begun continues.
+        """Add the event that every journal begins with; in a journal that has begun, that the run goes on.
 
         Args:
-            experiment: in MLflow.
-            run_name: likewise.
-            tags: that the run has from its first moment, such as whose child it is.
+            experiment: see `RunStarted`.
+            run_name: see `RunStarted`.
+            tags: see `RunStarted`.
         """
         if self.path.is_file():
             if not self.path.read_bytes().endswith(b"\n"):  # the process died while writing a line
-                self.path.open("a").write("\n")
-            self.append("status", status="RUNNING", name=run_name)
+                self._write("\n")
+            self.append(StatusChanged("RUNNING", run_name))
         else:
-            identity = {"experiment": experiment, "run_name": run_name, "journal": uuid.uuid4().hex}
-            self.append("start", **identity, tags=dict(tags or {}))
+            self.append(RunStarted(experiment, run_name, uuid.uuid4().hex, dict(tags or {})))
+
+    def _write(self, text: str) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text)
 
     def entries(self, offset: int = 0) -> Iterator[Entry]:
         """The complete events from byte ``offset`` on."""
@@ -84,9 +87,9 @@ class Journal:
                     return
                 offset += len(line)
                 try:
-                    event = json.loads(line)
-                except json.JSONDecodeError:
-                    log.warning("%s holds a broken line, which is left out.", self.path)
+                    event = from_json(line)
+                except ValueError:
+                    log.warning("%s holds a line that is no event and is left out.", self.path)
                     continue
                 yield Entry(event, offset)
 
@@ -122,16 +125,22 @@ def deliver(journal: Journal, store: MlflowStore) -> None:
             run_id, offset = None, 0
         for batch in batches(journal.entries(offset)):
             if run_id is None:
-                run_id = store.open_run(batch[0].event)
+                run_id = store.open_run(_start_of(journal, batch[0].event))
             store.send(run_id, [entry.event for entry in batch], journal.run_dir)
             journal.note_delivered(store.uri, run_id, batch[-1].end)
 
 
+def _start_of(journal: Journal, first: Event) -> RunStarted:
+    if not isinstance(first, RunStarted):
+        raise UserError(f"{journal.path} does not begin with the start of a run and cannot be sent.")
+    return first
+
+
 def batches(entries: Iterator[Entry], limit: int = 500) -> Iterator[list[Entry]]:
-    """Group events: at most ``limit`` metric, parameter or tag events at once, everything else alone."""
+    """Group events: at most ``limit`` of `Metrics`, `Params` and `Tags` at once, every other one alone."""
     group: list[Entry] = []
     for entry in entries:
-        alone = entry.event["kind"] not in ("metrics", "params", "tags")
+        alone = not isinstance(entry.event, Metrics | Params | Tags)
         if group and (alone or len(group) == limit):
             yield group
             group = []

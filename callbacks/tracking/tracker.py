@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
+from callbacks.tracking.events import Artifact, Event, Metrics, ModelVersion, Params, StatusChanged, Tags
 from callbacks.tracking.mlflow_store import RUN_CONTEXT, default_tracking_uri
 from callbacks.tracking.outbox import RUNS_DIR, Journal, Sender
 from callbacks.tracking.run_lock import hold
@@ -90,24 +91,22 @@ class RunTracker(Logger):
         """Log values at a step; those of a test at step 0, for which MLflow draws bars and not curves."""
         if any(name.startswith("test/") for name in metrics):
             metrics, step = {name: value for name, value in metrics.items() if name != "epoch"}, 0
-        self._append("metrics", values={k: float(v) for k, v in metrics.items()}, step=step or 0)
+        self._append(Metrics({name: float(value) for name, value in metrics.items()}, step or 0))
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Log parameters, nested ones under dotted names."""
-        self._append("params", values=_flat(vars(params) if isinstance(params, Namespace) else params))
+        self._append(Params(_flat(vars(params) if isinstance(params, Namespace) else params)))
 
     @rank_zero_only
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags, by which `experiments.compare` finds and groups runs."""
-        self._append("tags", values={name: str(value) for name, value in tags.items()})
+        self._append(Tags({name: str(value) for name, value in tags.items()}))
 
     @rank_zero_only
     def log_artifact(self, path: Path) -> None:
         """Log a file of the run's folder, under the same relative path."""
-        relative = path.relative_to(self.run_dir)
-        folder = relative.parent.as_posix()
-        self._append("artifact", path=relative.as_posix(), folder="" if folder == "." else folder)
+        self._append(Artifact(path.relative_to(self.run_dir).as_posix()))
 
     @rank_zero_only
     def register_model(self, name: str, checkpoint: Path, score: float | None) -> None:
@@ -119,7 +118,7 @@ class RunTracker(Logger):
             score: joint score of its test, by which the alias ``best`` goes.
         """
         relative = checkpoint.resolve().relative_to(self.run_dir.resolve()).as_posix()
-        self._append("model", name=name, path=relative, experiment=self._experiment_name, score=score)
+        self._append(ModelVersion(name, relative, self._experiment_name, score))
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """Remember where checkpoints are; `finalize` logs them once, not at every save."""
@@ -141,9 +140,9 @@ class RunTracker(Logger):
             if path.resolve().is_relative_to(self.run_dir.resolve()):
                 self.log_artifact(self.run_dir / path.resolve().relative_to(self.run_dir.resolve()))
 
-    def _append(self, kind: str, **values: Any) -> None:
+    def _append(self, event: Event) -> None:
         self._open()
-        self._journal.append(kind, **values)
+        self._journal.append(event)
 
     def _open(self) -> None:
         if self._sender is None:
@@ -158,7 +157,7 @@ class RunTracker(Logger):
     def _close(self, status: str) -> None:
         atexit.unregister(self._close)
         if self._sender is not None:
-            self._journal.append("status", status=status)
+            self._journal.append(StatusChanged(status))
             self._sender.close()
             self._sender = None
             self._lock.release()

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from callbacks.tracking.events import Metrics
 from callbacks.tracking.outbox import Journal
 from experiments.command_line import catalogue
 from metrics.evaluation.table import TestTable
@@ -118,9 +119,9 @@ def _budget(config: Mapping[str, Any]) -> int:
 def _n_batches(run_dir: Path) -> int:
     """The last training batch that the run logged."""
     steps = [
-        event["step"]
+        event.step
         for event, _ in Journal(run_dir).entries()
-        if event["kind"] == "metrics" and any(key.startswith("train/") for key in event["values"])
+        if isinstance(event, Metrics) and any(key.startswith("train/") for key in event.values)
     ]
     return max(steps, default=0)
 

@@ -5,16 +5,17 @@ from pathlib import Path
 from PIL import Image
 
 from callbacks.histories import draw, read_curves
+from callbacks.tracking.events import Metrics
 from callbacks.tracking.outbox import Journal
 
 
 def test_losses_and_metrics_of_both_stages_are_read_from_the_journal(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.start("experiment", "run")
-    journal.append("metrics", values={"train/mae": 4.0, "train/discriminator": 1.4}, step=0)
-    journal.append("metrics", values={"train/mae": 2.0, "system/cpu_percent": 99.0}, step=10)
-    journal.append("metrics", values={"val/mae": 3.0, "val/lsd": 7.0, "epoch": 0.0}, step=10)
-    journal.append("metrics", values={"train/mae": 1.0}, step=10)  # again, after a resumption
+    journal.append(Metrics({"train/mae": 4.0, "train/discriminator": 1.4}, step=0))
+    journal.append(Metrics({"train/mae": 2.0, "system/cpu_percent": 99.0}, step=10))
+    journal.append(Metrics({"val/mae": 3.0, "val/lsd": 7.0, "epoch": 0.0}, step=10))
+    journal.append(Metrics({"train/mae": 1.0}, step=10))  # again, after a resumption
     assert read_curves(journal) == {
         "discriminator": {"train": {0: 1.4}},
         "lsd": {"val": {10: 7.0}},

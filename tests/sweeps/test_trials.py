@@ -8,6 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from callbacks.tracking.events import Metrics, StatusChanged
 from callbacks.tracking.outbox import Journal
 from sweeps.budget import Budget, parse_budget
 from sweeps.rates import read_suggestions
@@ -19,7 +20,7 @@ MONITOR = Objective("val/mr_stft", "minimize")
 
 
 def validated(journal: Journal, value: float, **others: float) -> None:
-    journal.append("metrics", values={"val/mr_stft": value, **others}, step=1)
+    journal.append(Metrics({"val/mr_stft": value, **others}, step=1))
 
 
 def watched(folder: Path, budget: Budget | None = None) -> tuple[Journal, Watch]:
@@ -37,8 +38,8 @@ def test_the_best_checkpoints_values_count_and_later_ones_are_added(tmp_path: Pa
     for value, other in ((3.0, 30.0), (1.0, 10.0), (2.0, 20.0)):
         validated(journal, value, **{"val/mfcc_distance": other})
     assert list(watch.new_validations()) == [(1, 3.0), (2, 1.0), (3, 2.0)]
-    journal.append("metrics", values={"train/loss": 9.0}, step=2)
-    journal.append("status", status="FINISHED")
+    journal.append(Metrics({"train/loss": 9.0}, step=2))
+    journal.append(StatusChanged("FINISHED"))
     validated(journal, 1.5, **{"val/joint_score": 0.5})  # the thorough validation of the best checkpoint
     assert list(watch.new_validations()) == []
     assert watch.best == {"val/mr_stft": 1.5, "val/mfcc_distance": 10.0, "val/joint_score": 0.5}
@@ -87,7 +88,7 @@ def test_scores_of_a_trial_that_diverged_or_lacks_an_objective(tmp_path: Path, s
     assert len(list(watch.new_validations())) == 1
     with pytest.raises(TrialFailed, match=r"Trial 7 has no val/joint_score; .*measured val/mr_stft"):
         _scores(7, watch, wanted)
-    journal.append("status", status="FINISHED")
+    journal.append(StatusChanged("FINISHED"))
     validated(journal, 1.0, **{"val/joint_score": 0.25})
     assert list(watch.new_validations()) == []
     assert _scores(7, watch, wanted) == (1.0, 0.25)

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.tracking import outbox
+from callbacks.tracking.events import Artifact, Metrics, Params, StatusChanged, Tags
 from callbacks.tracking.mlflow_store import MlflowStore, connect
-from callbacks.tracking.outbox import Journal, Sender, deliver
+from callbacks.tracking.outbox import DELIVERED, Journal, Sender, deliver
+from experiments import outbox
+from runtime.errors import UserError
 
 
 def free_port() -> int:
@@ -90,17 +92,17 @@ def test_a_server_that_dies_and_returns_gets_everything_once(
         journal = new_journal(tmp_path)
         sender = Sender(journal, server.uri, every_s=0.1, retry_s=0.5)
         sender.start()
-        journal.append("metrics", values={"loss": 1.0}, step=0)
+        journal.append(Metrics({"loss": 1.0}, step=0))
         wait_for(lambda: journal.pending(server.uri) == 0)
         server.kill()
         with caplog.at_level(logging.WARNING):
             for step in range(1, 50):
-                journal.append("metrics", values={"loss": 1.0 / (step + 1)}, step=step)
+                journal.append(Metrics({"loss": 1.0 / (step + 1)}, step=step))
             wait_for(lambda: "does not answer" in caplog.text)
             time.sleep(2)  # several attempts
             assert caplog.text.count("does not answer") == 1
             server = Server(tmp_path, port)
-            journal.append("status", status="FINISHED")
+            journal.append(StatusChanged("FINISHED"))
             sender.close()
         assert "is back" in caplog.text
         assert steps(server.uri, journal) == list(range(50))
@@ -120,10 +122,10 @@ def test_what_no_server_took_is_said_kept_and_can_be_sent(
     with caplog.at_level(logging.WARNING):
         sender = Sender(journal, nobody, every_s=0.1, retry_s=0.1)
         sender.start()
-        journal.append("metrics", values={"loss": 0.5, "odd": float("nan")}, step=7)
-        journal.append("params", values={"width": "4", "long": "x" * 9000})
-        journal.append("tags", values={"scale": "demo"})
-        journal.append("artifact", path="notes.txt", folder="")
+        journal.append(Metrics({"loss": 0.5, "odd": float("nan")}, step=7))
+        journal.append(Params({"width": "4", "long": "x" * 9000}))
+        journal.append(Tags({"scale": "demo"}))
+        journal.append(Artifact("notes.txt"))
         sender.close()
     assert caplog.text.count("does not answer") == 1
     assert f"experiments.outbox send {journal.run_dir}" in caplog.text
@@ -147,10 +149,10 @@ def test_sending_twice_stores_once(tmp_path: Path) -> None:
     journal = new_journal(tmp_path)
     store = MlflowStore(f"sqlite:///{tmp_path}/mlflow.db")
     for step in range(1200):  # more than one `log_batch` takes
-        journal.append("metrics", values={"loss": float(step)}, step=step)
+        journal.append(Metrics({"loss": float(step)}, step=step))
     deliver(journal, store)
     run_id, end = journal.delivered(store.uri)
-    (journal.run_dir / outbox.DELIVERED).unlink()  # as if the process had died before it noted anything
+    (journal.run_dir / DELIVERED).unlink()  # as if the process had died before it noted anything
     deliver(journal, store)
     assert journal.delivered(store.uri) == (run_id, end)
     assert steps(store.uri, journal) == list(range(1200))
@@ -161,8 +163,8 @@ def test_a_refused_value_is_named_and_the_rest_arrives(
 ) -> None:
     journal = new_journal(tmp_path)
     store = MlflowStore(f"sqlite:///{tmp_path}/mlflow.db")
-    journal.append("metrics", values={"loss": 1.0, "bad\nname": 1.0}, step=0)
-    journal.append("metrics", values={"loss": 0.5}, step=1)
+    journal.append(Metrics({"loss": 1.0, "bad\nname": 1.0}, step=0))
+    journal.append(Metrics({"loss": 0.5}, step=1))
     with caplog.at_level(logging.WARNING):
         deliver(journal, store)
     assert "bad\\nname" in caplog.text or "bad\nname" in caplog.text
@@ -171,15 +173,15 @@ def test_a_refused_value_is_named_and_the_rest_arrives(
 
 def test_a_torn_line_of_a_killed_process_costs_only_itself(tmp_path: Path) -> None:
     journal = new_journal(tmp_path)
-    journal.append("metrics", values={"loss": 1.0}, step=0)
+    journal.append(Metrics({"loss": 1.0}, step=0))
     with journal.path.open("a") as file:
         file.write('{"kind": "metr')
-    assert [entry.event["kind"] for entry in journal.entries()] == ["start", "metrics"]
+    assert [entry.event.kind for entry in journal.entries()] == ["start", "metrics"]
     journal.start("toy", "one")
-    journal.append("metrics", values={"loss": 0.5}, step=1)
-    assert [entry.event["kind"] for entry in journal.entries()] == ["start", "metrics", "status", "metrics"]
+    journal.append(Metrics({"loss": 0.5}, step=1))
+    assert [entry.event.kind for entry in journal.entries()] == ["start", "metrics", "status", "metrics"]
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(outbox.UserError, match="not a run's folder"):
+    with pytest.raises(UserError, match="not a run's folder"):
         outbox.main(["send", str(tmp_path)])

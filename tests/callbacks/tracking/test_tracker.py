@@ -182,6 +182,6 @@ def test_two_processes_make_one_run(tmp_path: Path) -> None:
     [run] = runs_of(f"sqlite:///{tmp_path}/mlflow.db")
     assert run.info.status == "FINISHED"
     assert (run_dir / "checkpoints" / "best.ckpt").is_file()
-    kinds = [entry.event["kind"] for entry in Journal(run_dir).entries()]
+    kinds = [entry.event.kind for entry in Journal(run_dir).entries()]
     assert kinds.count("start") == 1
     assert len(json.loads((run_dir / "test_table.json").read_text())["rows"]) == 4
