@@ -93,15 +93,16 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _require_effect(space: Space, config: Mapping[str, Any]) -> None:
-    """A curriculum writes its attribute at every batch, whatever the config says."""
-    callbacks = config["trainer"].get("callbacks") or []
-    scheduled = {callback.get("init_args", {}).get("attribute") for callback in callbacks}
+    """Refuse a key that the curriculum sets at every batch, whatever the config says of it."""
+    from callbacks.curriculum import scheduled
+
+    points = scheduled(config["curriculum"]["points"])
     for key in space.distributions:
         attribute = key.removeprefix("model.init_args.").replace(".init_args.", ".")
-        if attribute in scheduled:
+        if points.get(attribute) is not None:
             raise UserError(
-                f"{space.path} searches '{key}', but a curriculum in trainer.callbacks schedules "
-                f"{attribute}, so that the value would have no effect: leave one of them out."
+                f"{space.path} searches '{key}', but the curriculum schedules {attribute}, so that the value "
+                f"would have no effect: leave the key out, or set curriculum.points.{attribute} to null."
             )
 
 

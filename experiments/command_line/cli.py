@@ -7,6 +7,7 @@ tracker.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shlex
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import lightning as L
+import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from callbacks.audio_examples import AudioExamples
 from callbacks.checkpointing import BestAndLast, WholeCheckpoints
+from callbacks.curriculum import Curriculum
 from callbacks.histories import Histories
 from callbacks.model_registry import RegisteredModel
 from callbacks.predictions import PredictionFiles
@@ -34,6 +37,7 @@ from experiments.command_line import catalogue
 from experiments.command_line.launchers import process_settings
 from experiments.command_line.parser_errors import explain
 from experiments.command_line.trainer_settings import averaging, compile_networks, stepping_settings
+from experiments.leaderboard.finished_runs import merged
 from lightning_modules.transfer_module import TimbreTransferModule
 from runtime.errors import UserError
 
@@ -92,7 +96,7 @@ class SuiteCLI(LightningCLI):
             save_config_callback=RunRecord,
             save_config_kwargs={"save_to_log_dir": False},
             auto_configure_optimizers=False,
-            args=[*subcommand, *layers, *names, *self.request.options],
+            args=[*subcommand, *layers, *names, *_curriculum(self.request.layers), *self.request.options],
             run=run,
         )
 
@@ -117,6 +121,7 @@ class SuiteCLI(LightningCLI):
         parser.add_argument("--compile", type=bool, default=False, help="Compile the networks.")
         parser.add_lightning_class_args(BestAndLast, "checkpoint")
         parser.add_lightning_class_args(RandomNumbers, "random_numbers")
+        parser.add_lightning_class_args(Curriculum, "curriculum")
         parser.add_lightning_class_args(AudioExamples, "audio_examples")
         parser.add_lightning_class_args(Histories, "histories")
         parser.add_lightning_class_args(TransferCost, "transfer_cost")
@@ -226,6 +231,13 @@ class SuiteCLI(LightningCLI):
 def listed(setting: Any) -> list[Any]:
     """What a trainer takes as a list, as one, or not at all."""
     return setting if isinstance(setting, list) else [] if setting is None else [setting]
+
+
+def _curriculum(layers: list[Path]) -> list[str]:
+    """The curricula of all layers as one option: to the parser a later one would replace those before it."""
+    config = merged([yaml.safe_load(path.read_text("utf-8")) or {} for path in layers])
+    points = config.get("curriculum", {}).get("points")
+    return ["--curriculum.points", json.dumps(points)] if points else []
 
 
 def build_model(experiment: str, scale: str | None = None) -> TimbreTransferModule:

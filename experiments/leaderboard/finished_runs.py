@@ -14,7 +14,7 @@ from experiments.command_line import catalogue
 from metrics.evaluation.table import TestTable
 
 CONFIG, TEST_CONFIG, TEST_TABLE = "config.yaml", "test_config.yaml", "test_table.json"
-DECISIVE = ("model", "data", "trainer", "checkpoint")
+DECISIVE = ("model", "data", "trainer", "checkpoint", "curriculum")
 """The parts of a config that decide what is learnt; scale and seed are looked at by themselves."""
 GUARDS = {"trainer.max_time"}
 """Keys in them that do not, unless they end a training early, which is seen by its batches."""

@@ -26,7 +26,7 @@ import mlflow  # noqa: F401  (here, once, and not in every process that is forke
 import numpy as np
 import torch
 
-from callbacks.curriculum import Schedule
+from callbacks.curriculum import Curriculum
 from callbacks.tracking.tracker import n_batches_done
 from experiments.command_line.cli import SuiteCLI
 from tests.conftest import working_in
@@ -72,14 +72,15 @@ class WatchedCLI(SuiteCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer | None:
         trainer = super().instantiate_trainer(**kwargs)
-        stretch(trainer.callbacks)  # type: ignore[union-attr]
+        [curriculum] = [c for c in trainer.callbacks if isinstance(c, Curriculum)]  # type: ignore[union-attr]
+        stretch(curriculum)
         trainer.callbacks.append(Watch(self.pipe))  # type: ignore[union-attr]
         return trainer
 
 
-def stretch(callbacks: Sequence[L.Callback]) -> int:
+def stretch(curriculum: Curriculum) -> int:
     """Move the points of all schedules so that the intervals between them are equal; gives their number."""
-    schedules = [callback for callback in callbacks if isinstance(callback, Schedule)]
+    schedules = curriculum.schedules.values()
     knots = sorted({0.0, 1.0, *(point[0] for schedule in schedules for point in schedule.points)})
     places = np.linspace(0, 1, len(knots)).tolist()
     for schedule in schedules:
@@ -158,7 +159,7 @@ def kill_and_resume(
     arguments = ["fit", *configs(experiment, corpora), "--test_after_fit", "false", "--runs_dir"]
     moments = Training([*arguments, "whole"], Path("whole.log")).finish()
     expected, _ = last_state(Path("whole"))
-    n_phases = stretch(SuiteCLI(arguments[1:-3], run=False).config_init.trainer.callbacks)
+    n_phases = stretch(SuiteCLI(arguments[1:-3], run=False).config_init.curriculum)
     for phase in range(n_phases) if only_phase is None else [only_phase]:
         first, end = (round(N_EPOCHS * N_BATCHES * place / n_phases) for place in (phase, phase + 1))
         folder = Path(f"killed_in_{phase}")

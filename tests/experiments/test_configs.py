@@ -16,4 +16,5 @@ def test_it_can_be_built(experiment: catalogue.Experiment, scale: str, workplace
     cli = SuiteCLI(["--config", experiment.name, "--scale", scale], run=False)
     assert cli.model.sample_rate == cli.datamodule.sample_rate
     assert list(cli.model.instruments) == list(cli.datamodule.instruments)
+    cli.config_init.curriculum.setup(None, cli.model, "fit")  # everything that it schedules is there
     assert not list(workplace.iterdir())

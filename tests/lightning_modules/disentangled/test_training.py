@@ -4,7 +4,7 @@ import lightning as L
 import pytest
 import torch
 
-from callbacks.curriculum import AttributeSchedule
+from callbacks.curriculum import Curriculum, Schedule
 from experiments.command_line.cli import SuiteCLI
 from lightning_modules.disentangled.losses import LossWeights
 from tests.lightning_modules.disentangled.conftest import build
@@ -15,10 +15,8 @@ PHASES = {"reconstruction": 0.1, "disentanglement": 0.3, "contrastive": 0.5, "ad
 
 
 def schedules():
-    """The attributes and points of the shipped experiment."""
-    cli = SuiteCLI(["--config", "disentangled", "--scale", "paper"], run=False)
-    callbacks = [callback.init_args for callback in cli.config.trainer.callbacks]
-    return {c.attribute: c.points for c in callbacks if "attribute" in c}
+    """The curriculum's points in the shipped experiment."""
+    return SuiteCLI(["--config", "disentangled", "--scale", "paper"], run=False).config.curriculum.points
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,7 @@ def in_phase(shipped, progress):
     for attribute, points in shipped.items():
         name = attribute.removeprefix("loss_weights.")
         assert hasattr(weights, name)
-        setattr(weights, name, AttributeSchedule(attribute, points).value_at(progress))
+        setattr(weights, name, Schedule(attribute, points).value_at(progress))
     return weights
 
 
@@ -76,9 +74,8 @@ def test_one_run_crosses_all_four_phases(shipped, pair_batch):
             active = pl_module.loss_weights
             seen.append((active.hsic > 0, active.info_nce > 0, active.adversarial > 0))
 
-    curriculum = [AttributeSchedule(name, points, n_batches=10) for name, points in shipped.items()]
     one_class = pair_batch._replace(target_instrument=pair_batch.source_instrument)
-    fit(build(), [pair_batch, one_class] * 5, *curriculum, Watch())
+    fit(build(), [pair_batch, one_class] * 5, Curriculum(shipped, n_batches=10), Watch())
     assert list(dict.fromkeys(seen)) == [
         (False, False, False),
         (True, False, False),

@@ -4,7 +4,7 @@ import lightning as L
 import pytest
 import torch
 
-from callbacks.curriculum import AttributeSchedule
+from callbacks.curriculum import Curriculum
 from tests.lightning_modules.pix2pix.conftest import build
 from tests.trainers import fit
 
@@ -31,10 +31,8 @@ def test_reconstruction_comes_first_and_the_discriminator_waits(pair_batch):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             seen.append(torch.equal(weights(pl_module.discriminator), at_start))
 
-    schedule = AttributeSchedule(
-        "loss_weights.adversarial", [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0]], n_batches=4
-    )
-    fit(module, [pair_batch] * 4, schedule, Watch())
+    curriculum = Curriculum({"loss_weights.adversarial": [[0.5, 0.0], [0.5, 1.0]]}, n_batches=4)
+    fit(module, [pair_batch] * 4, curriculum, Watch())
     assert seen == [True, True, False, False]
 
 
