@@ -1,20 +1,33 @@
-"""Two checkpoints a run: the best by a validation metric, and the last, also after Ctrl-C or an error."""
+"""Two checkpoints of a run: the best by a validation metric, and the last, from which training goes on.
+
+Both are written where a step of all optimizers, or an epoch, has ended, and nowhere else. So they hold what an
+uninterrupted training has at that moment, and a resumed one reaches the same weights, bit for bit. For this
+Ctrl-C waits for the end of the step (`DeferredInterrupt`), and an error leaves the last checkpoint alone.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
+from callbacks.tracking.checkpoints import BEST
+from callbacks.tracking.tracker import n_batches_done
 from lightning_modules.adversarial_module import batches_a_step
 from runtime.files import write_beside
-
-BEST, LAST = "best", "last"
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -32,18 +45,49 @@ class WholeCheckpoints(TorchCheckpointIO):
             torch.save(checkpoint, file)
 
 
+class DeferredInterrupt:
+    """Ctrl-C that waits: the first one is noted, the second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.is_noted = False
+        self._process = 0
+        self._interrupt: Any = signal.SIG_DFL
+
+    def install(self) -> None:
+        """Take Ctrl-C over, unless the process ignores it or this is not its main thread."""
+        self.is_noted = False
+        self._process, self._interrupt = os.getpid(), signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(self._interrupt):
+            signal.signal(signal.SIGINT, self._note)
+
+    def uninstall(self) -> None:
+        """Give Ctrl-C back. After an exception Lightning does, when it tears the trainer down."""
+        if signal.getsignal(signal.SIGINT) == self._note:
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a worker that loads data, which ends with its parent
+            return
+        if self.is_noted:
+            self._interrupt(number, frame)
+        self.is_noted = True
+        # Not print: the signal may have come in the middle of another one.
+        os.write(2, b"\nStopping after this step; Ctrl-C again stops at once.\n")
+
+
 class BestAndLast(ModelCheckpoint):
     """Keep ``best.ckpt`` and ``last.ckpt`` in the run's ``checkpoints`` folder.
 
     Args:
         monitor: validation metric that decides what is best.
         mode: ``min`` or ``max``: which values of it are better.
-        last_every_minutes: ``last.ckpt`` is also written this often within an epoch.
+        last_every_minutes: ``last.ckpt`` is also written this often within an epoch, so that an error costs
+            no more of the training.
         dirpath: another folder than the run's.
     """
 
-    _BATCHES_BETWEEN_LOOKS = 20
-    """Where all processes must agree, and wait for one another."""
+    _STEPS_BETWEEN_LOOKS = 20
+    """Steps after which several processes, which wait for one another to agree, look at clock and Ctrl-C."""
 
     def __init__(
         self,
@@ -63,41 +107,78 @@ class BestAndLast(ModelCheckpoint):
         )
         self.last_every_s = 60.0 * last_every_minutes
         self._last_written_s = time.monotonic()
+        self._n_batches_written = 0
+        self._interrupt = DeferredInterrupt()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let Ctrl-C wait for the end of a step."""
+        super().on_train_start(trainer, pl_module)
+        self._n_batches_written = n_batches_done(trainer)  # of the checkpoint that is resumed
+        self._interrupt.install()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let Ctrl-C interrupt again."""
+        super().on_train_end(trainer, pl_module)
+        self._interrupt.uninstall()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write ``last.ckpt`` where a step has ended, if the one there is old or Ctrl-C was pressed."""
+        n_steps = self._STEPS_BETWEEN_LOOKS if trainer.world_size > 1 else 1
+        is_between = (batch_idx + 1) % (
+            n_steps * batches_a_step(trainer)
+        )  # gradients are not in a checkpoint
+        # After the last batch comes validation, which a training that went on from here would leave out.
+        if is_between or trainer.is_last_batch or self._should_skip_saving_checkpoint(trainer):
+            return
+        is_old = time.monotonic() - self._last_written_s > self.last_every_s
+        is_interrupted = self._agreed(trainer, self._interrupt.is_noted)
+        if self._agreed(trainer, is_old) or is_interrupted:
+            self._write_last(trainer)
+        if is_interrupted:
+            raise KeyboardInterrupt
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write ``last.ckpt`` whether or not it is the best; Lightning's own writes both or none."""
         super().on_train_epoch_end(trainer, pl_module)
         if not self._should_skip_saving_checkpoint(trainer):
             self._write_last(trainer)
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Write ``last.ckpt`` if the one there is old."""
-        every = self._BATCHES_BETWEEN_LOOKS if trainer.world_size > 1 else 1
-        in_mid_step = (batch_idx + 1) % batches_a_step(trainer)  # gradients are not in a checkpoint
-        if batch_idx // batches_a_step(trainer) % every or in_mid_step:
-            return
-        if self._should_skip_saving_checkpoint(trainer):
-            return
-        # All ranks save together, or none: the first one's clock decides.
-        if trainer.strategy.broadcast(time.monotonic() - self._last_written_s > self.last_every_s):
-            self._write_last(trainer)
+        if self._agreed(trainer, self._interrupt.is_noted):
+            raise KeyboardInterrupt
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Write ``last.ckpt``, from which training resumes. ``best.ckpt`` stays what it is."""
-        if trainer.training and not getattr(trainer, "fast_dev_run", False) and trainer.global_step > 0:
+        """Say from where training goes on. SIGTERM comes here after a batch, and writes ``last.ckpt``."""
+        n_batches, n_written = n_batches_done(trainer), self._n_batches_written
+        if trainer.state.fn != TrainerFn.FITTING or n_written == n_batches or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        if isinstance(exception, SIGTERMException) and trainer.training and _step_has_ended(trainer):
             self._write_last(trainer)
+        else:
+            written = f"last.ckpt is of batch {n_written}" if n_written else "there is no checkpoint yet"
+            rank_zero_info(f"Training ended at batch {n_batches}; {written}.")
+
+    @staticmethod
+    def _agreed(trainer: L.Trainer, decision: bool) -> bool:
+        """Whether any process wants it: all write together and stop together, or none."""
+        return trainer.strategy.reduce_boolean_decision(decision, all=False)
 
     def _write_last(self, trainer: L.Trainer) -> None:
         seen = self._last_global_step_saved
         self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         self._last_global_step_saved = seen  # or Lightning would think that this step's best is decided
+
+    def _save_last_checkpoint(self, trainer: L.Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        """Note when that was, also where Lightning writes a new best checkpoint and the last one with it."""
+        super()._save_last_checkpoint(trainer, monitor_candidates)
         self._last_written_s = time.monotonic()
+        self._n_batches_written = n_batches_done(trainer)
 
 
-def checkpoint_path(run_dir: Path, which: str) -> Path:
-    """Where ``best`` or ``last`` of a run is."""
-    return run_dir / "checkpoints" / f"{which}.ckpt"
+def _step_has_ended(trainer: L.Trainer) -> bool:
+    """Whether the training stands between two batches and no gradients wait for more of them."""
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    in_step = progress.current.completed % batches_a_step(trainer)
+    return progress.total.ready == progress.total.completed and not in_step

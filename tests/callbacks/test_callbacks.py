@@ -12,11 +12,9 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from callbacks.checkpointing import BestAndLast
 from callbacks.plots.spectrograms import FLOOR_DB, MAX_FRAMES, save_animation, save_picture, spectrogram_db
 from callbacks.run_record import code_version, installed_packages
 from callbacks.system_metrics import SystemMetrics
-from tests.trainers import quiet_trainer
 
 FILES = sorted(path.stem for path in (Path(__file__).parents[2] / "callbacks").glob("[a-z]*.py"))
 CALLBACKS = [
@@ -74,54 +72,6 @@ def test_a_long_training_is_an_animation_of_its_beginning_middle_and_end(tmp_pat
         Image.new("RGB", (4, 4), (2 * number, 0, 0)).save(tmp_path / f"{number:03d}.png")
     save_animation(tmp_path / "all.gif", sorted(tmp_path.glob("*.png")))
     assert Image.open(tmp_path / "all.gif").n_frames == MAX_FRAMES
-
-
-class Worsening(L.LightningModule):
-    """Learns nothing, and its validation metric rises every epoch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-
-    def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
-        return (self.weight - 1.0) ** 2
-
-    def validation_step(self, batch: list[torch.Tensor], batch_idx: int) -> None:
-        self.log("val/error", float(self.current_epoch))
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-def saved_steps(folder: Path) -> dict[str, int]:
-    return {p.stem: torch.load(p, weights_only=True)["global_step"] for p in folder.glob("*.ckpt")}
-
-
-def train_worsening(folder: Path, n_batches: int, last_every_minutes: float, *watchers: L.Callback) -> None:
-    """Epochs of 50 batches."""
-    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(50, 1)))
-    checkpoints = BestAndLast("val/error", last_every_minutes=last_every_minutes, dirpath=str(folder))
-    trainer = quiet_trainer(
-        max_steps=n_batches, max_epochs=None, callbacks=[checkpoints, *watchers], enable_checkpointing=True
-    )
-    trainer.fit(Worsening(), data, data)
-
-
-def test_the_last_checkpoint_is_the_last_also_where_it_is_not_the_best(tmp_path: Path) -> None:
-    train_worsening(tmp_path, 150, last_every_minutes=10.0)
-    assert saved_steps(tmp_path) == {"best": 50, "last": 150}
-
-
-def test_the_last_checkpoint_is_kept_fresh_within_an_epoch(tmp_path: Path) -> None:
-    seen = {}
-
-    def look(trainer: L.Trainer, *_: object) -> None:
-        seen[trainer.global_step] = saved_steps(tmp_path).get("last")
-
-    watcher = L.pytorch.callbacks.LambdaCallback(on_train_batch_start=look)
-    train_worsening(tmp_path, 100, 0.0, watcher)
-    assert seen[30] == 30 and seen[95] == 95
-    assert saved_steps(tmp_path) == {"best": 50, "last": 100}
 
 
 def test_readings_of_the_machine_are_plausible() -> None:
