@@ -1,7 +1,7 @@
 """Two checkpoints of a run: the best by a validation metric, and the last, from which training goes on.
 
-Both are written where a step of all optimizers, or an epoch, has ended, and nowhere else. So they hold what an
-uninterrupted training has at that moment, and a resumed one reaches the same weights, bit for bit. For this
+Both are written where a step of all optimizers, or an epoch, has ended, and nowhere else. They hold what
+an uninterrupted training has at that moment, and a resumed one reaches the same weights, bit for bit. So
 Ctrl-C waits for the end of the step (`DeferredInterrupt`), and an error leaves the last checkpoint alone.
 """
 
@@ -126,11 +126,10 @@ class BestAndLast(ModelCheckpoint):
     ) -> None:
         """Write ``last.ckpt`` where a step has ended, if the one there is old or Ctrl-C was pressed."""
         n_steps = self._STEPS_BETWEEN_LOOKS if trainer.world_size > 1 else 1
-        is_between = (batch_idx + 1) % (
-            n_steps * batches_a_step(trainer)
-        )  # gradients are not in a checkpoint
-        # After the last batch comes validation, which a training that went on from here would leave out.
-        if is_between or trainer.is_last_batch or self._should_skip_saving_checkpoint(trainer):
+        # Gradients that wait for more batches are not in a checkpoint. After the last batch comes validation,
+        # which a training that went on from here would leave out.
+        in_step = (batch_idx + 1) % (n_steps * batches_a_step(trainer))
+        if in_step or trainer.is_last_batch or self._should_skip_saving_checkpoint(trainer):
             return
         is_old = time.monotonic() - self._last_written_s > self.last_every_s
         is_interrupted = self._agreed(trainer, self._interrupt.is_noted)

@@ -1,4 +1,4 @@
-"""What a transfer costs: its real-time factor and the parameters it needs, measured with the test."""
+"""The cost of a transfer: its real-time factor and the parameters that it reads, measured with the test."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from callbacks.evaluation_batches import EvaluationBatches, Stage
 from callbacks.tracking.tracker import n_batches_done, tracker_of
 from datamodules.batch import TransferBatch
 from lightning_modules.transfer_module import TimbreTransferModule
@@ -20,49 +21,43 @@ from runtime.threads import one_thread
 REAL_TIME_FACTOR, PARAMETERS = "real_time_factor", "transfer_parameters"
 
 
-class TransferCost(L.Callback):
+class TransferCost(EvaluationBatches):
     """Log ``test/real_time_factor`` and ``test/transfer_parameters`` when a test has ended.
 
     A thorough validation (`TimbreTransferModule.validates_thoroughly`) logs the same as ``val/…``. The first
-    example is transferred alone, as by a musician, analysis and resynthesis included.
+    example is transferred alone, as a musician would, analysis and resynthesis included.
 
     Args:
-        repeats: how often, after once for allocations and caches; the quickest counts. 0 turns it off.
+        repeats: how often the transfer is timed, after a first one for allocations and caches; the quickest
+            counts. 0 turns the measurement off.
     """
 
     def __init__(self, repeats: int = 3) -> None:
         self.repeats = repeats
         self._example: tuple[Tensor, Tensor, Tensor] | None = None
 
-    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget the example of a test before."""
+    def begin(self) -> None:
+        """Forget the example of the evaluation before."""
         self._example = None
 
-    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget the example of a validation before."""
-        self._example = None
-
-    def on_test_batch_end(
+    def collect(
         self,
         trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
+        module: L.LightningModule,
         batch: TransferBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        transfers: Tensor,
+        stage: Stage,
     ) -> None:
         """Keep the first example."""
         if self._example is None:
             self._example = batch.source[:1], batch.reference[:1], batch.target_instrument[:1]
 
-    on_validation_batch_end = on_test_batch_end
-
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Measure and log; anchors cost nothing that matters."""
+        """Measure and log the cost, but for anchors, whose cost says nothing."""
         self._log(trainer, pl_module, "test")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Measure and log, if this validation is a thorough one."""
+        """Measure and log the cost, if this validation is a thorough one."""
         if getattr(pl_module, "validates_thoroughly", False):
             self._log(trainer, pl_module, "val")
 
@@ -79,13 +74,13 @@ class TransferCost(L.Callback):
 def measure_cost(
     module: TimbreTransferModule, source: Tensor, reference: Tensor, target_instrument: Tensor, repeats: int
 ) -> dict[str, float]:
-    """Real-time factor and parameters of one transfer.
+    """Measure the real-time factor and the parameters of one transfer.
 
     Args:
         module: the trained transfer.
-        source: ``(1, T)``.
-        reference: ``(1, R)``.
-        target_instrument: ``(1,)``.
+        source: ``(1, T)`` audio at the module's rate.
+        reference: ``(1, R)`` audio at the module's rate.
+        target_instrument: ``(1,)`` long.
         repeats: transfers that are timed, at least 1.
 
     Returns:
@@ -108,7 +103,7 @@ def measure_cost(
 
 
 def count_read_parameters(module: nn.Module, work: Callable[[], object]) -> int:
-    """Number of values of the parameters of ``module`` that torch operations take during ``work``."""
+    """Count the values of those parameters of ``module`` that torch operations take during ``work``."""
     reading = _Reading()
     # A compiled network would be traced with this mode in it, which the compiler does not understand.
     with torch.compiler.set_stance("force_eager"), reading:

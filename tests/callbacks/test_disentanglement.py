@@ -1,10 +1,12 @@
 """The disentanglement callback reads from embeddings what was put there."""
 
 import lightning as L
+import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from callbacks.disentanglement import PICTURE, Disentanglement, Heard, draw, notes, readings
+from callbacks.disentanglement import PICTURE, Disentanglement, LabelledSlices, draw, notes, readings
+from lightning_modules.disentangled import DisentangledModule
 from tests.lightning_modules.disentangled.conftest import INSTRUMENTS, build, pair_batch, tone
 from tests.trainers import quiet_trainer
 
@@ -22,7 +24,7 @@ def made_up(n, seed, leak=0.0):
     content[..., 1] += leak * classes[:, None]
     styles = torch.randn(n, 4, generator=generator)
     styles[:, 2] += 9 * classes
-    return Heard(content, styles, classes, midi)
+    return LabelledSlices(content, styles, classes, midi)
 
 
 def test_embeddings_that_are_apart_read_as_such():
@@ -49,29 +51,65 @@ def test_notes_are_those_that_sound():
 
 
 class Tones(L.LightningDataModule):
-    """The same batch for training and test."""
+    """The same notes for training and test, a batch each, dealt to the processes in turn."""
 
     corpus = corpus_root = None
 
     def __init__(self, batch):
         super().__init__()
-        self.batch = batch
+        self.batches = [batch.examples(slice(index, index + 1)) for index in range(len(batch.piece))]
 
     def train_dataloader(self):
-        return DataLoader([self.batch] * 3, batch_size=None)
+        return DataLoader(self.batches, batch_size=None)
 
-    test_dataloader = train_dataloader
+    def test_dataloader(self):
+        share = slice(self.trainer.global_rank, None, self.trainer.world_size)
+        return DataLoader(self.batches[share], batch_size=None)
 
 
-def test_readings_are_logged_at_the_test(pair_batch, tmp_path, monkeypatch):
+class Unmeasured(DisentangledModule):
+    """Leaves out the metrics of the suite, which are not the subject."""
+
+    def on_test_epoch_start(self):
+        pass
+
+    def test_step(self, batch, batch_idx):
+        pass
+
+    def on_test_epoch_end(self):
+        pass
+
+
+class Keep(L.Callback):
+    """The first process writes what was logged."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_test_end(self, trainer, pl_module):
+        if trainer.is_global_zero:
+            torch.save({name: value.item() for name, value in trainer.callback_metrics.items()}, self.path)
+
+
+def logged_at_the_test(batch, path, **settings):
     module = build()
-    monkeypatch.setattr(module, "on_test_epoch_end", lambda: None)  # metrics of the suite are not the subject
-    monkeypatch.setattr(module, "test_step", lambda batch, batch_idx: None)
-    monkeypatch.setattr(module, "on_test_epoch_start", lambda: None)
-    trainer = quiet_trainer(callbacks=[Disentanglement(2)])
-    [logged] = trainer.test(module, datamodule=Tones(pair_batch), verbose=False)
+    module.__class__ = Unmeasured
+    trainer = quiet_trainer(callbacks=[Disentanglement(4), Keep(path)], **settings)
+    trainer.test(module, datamodule=Tones(batch), verbose=False)
+    return torch.load(path, weights_only=True)
+
+
+def test_readings_are_logged_at_the_test(pair_batch, tmp_path):
+    logged = logged_at_the_test(pair_batch, tmp_path / "logged.pt")
     assert set(readings(made_up(9, 0), made_up(9, 1))) == {name.removeprefix("test/") for name in logged}
     assert logged["test/instrument_by_chance"] == 0.5
+    assert logged == logged_at_the_test(pair_batch, tmp_path / "again.pt")
+
+
+def test_two_processes_read_what_one_does(pair_batch, tmp_path):
+    one = logged_at_the_test(pair_batch, tmp_path / "one.pt")
+    two = logged_at_the_test(pair_batch, tmp_path / "two.pt", devices=2, strategy="ddp_fork")
+    assert two == pytest.approx(one, rel=1e-5)
 
 
 def test_the_picture_has_a_map_of_both(tmp_path):
