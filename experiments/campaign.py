@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +24,8 @@ from callbacks.tracking.mlflow_store import MlflowStore, Unreachable, default_tr
 from callbacks.tracking.outbox import RUNS_DIR, Journal, deliver
 from callbacks.tracking.run_lock import is_running
 from experiments.command_line import catalogue
+from experiments.command_line.resolver import DEFAULT_SCALE, ResolvedConfig, resolve
 from experiments.leaderboard import finished_runs
-from experiments.leaderboard.finished_runs import Wanted
 from runtime.errors import UserError, last_words, run_command
 
 LIST = Path(__file__).parent / "leaderboard" / "experiments.yaml"
@@ -49,7 +48,7 @@ class Job(NamedTuple):
     """Of processor time, about."""
     after: str | None = None
     """Name of a job that has to end well before."""
-    tests: Wanted | None = None
+    tests: ResolvedConfig | None = None
     """The run whose best checkpoint is tested; looked for when the job starts, as it may not be there yet."""
 
 
@@ -76,8 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(
             f"Another campaign is at work in {settings.runs_dir}; wait for it, or give another --runs_dir."
         ) from error
-    names = {catalogue.find(entry["name"]).stem for entry in listed["experiments"]} | set(_anchors())
-    deliver_runs(sorted(names), settings)
+    names = {catalogue.run_name(catalogue.find(entry["name"])) for entry in listed["experiments"]}
+    deliver_runs(sorted(names | set(_anchors())), settings)
     show(settings)
     for name, log in failed.items():
         print(f"failed: {name} ({log}): {last_words(log)}", file=sys.stderr)
@@ -88,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m experiments.campaign", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--list", type=Path, default=LIST, help="what to run (default: %(default)s)")
-    add("--scale", default=catalogue.DEFAULT_SCALE, help="size of everything (default: %(default)s)")
+    add("--scale", default=DEFAULT_SCALE, help="size of everything (default: %(default)s)")
     add(
         "--seeds",
         type=int,
@@ -115,19 +114,19 @@ def jobs(listed: Mapping[str, Any], settings: Settings) -> Iterator[Job]:
     for seed in range(settings.seeds):
         for entry in entries.values():
             options = _options(listed, entry, seed, settings)
-            arguments = _rest_of_run(entry, options, seed, settings)
+            arguments = _rest_of_run(entry, options, settings)
             if not arguments:
                 continue
             job = Job(_job_name(entry["name"], seed), arguments, entry["minutes"])
             if "tests" in entry:
                 trained = entries[entry["tests"]]
-                of = _wanted(trained, _options(listed, trained, seed, settings), seed, settings)
+                of = _resolved(trained, _options(listed, trained, seed, settings), settings)
                 job = job._replace(after=_job_name(trained["name"], seed), tests=of)
             yield job
     for entry in listed.get("anchors", []):
         options = _options({}, entry, 0, settings)
-        wanted = _wanted(entry, options, 0, settings)
-        if not all(finished_runs.find_anchor(settings.runs_dir, name, wanted) for name in _anchors()):
+        data = _resolved(entry, options, settings)
+        if not all(finished_runs.find_anchor(settings.runs_dir, name, data) for name in _anchors()):
             arguments = ("anchors", "--config", entry["name"], "--scale", settings.scale, *options)
             yield Job(f"anchors on {entry['name']}", arguments, entry["minutes"])
 
@@ -136,19 +135,18 @@ def _job_name(experiment: str, seed: int) -> str:
     return f"{Path(experiment).stem} seed {seed}"
 
 
-def _wanted(entry: Mapping[str, Any], options: Sequence[str], seed: int, settings: Settings) -> Wanted:
-    return Wanted.of(entry["name"], settings.scale, seed, _changes(options))
+def _resolved(entry: Mapping[str, Any], options: Sequence[str], settings: Settings) -> ResolvedConfig:
+    return resolve(_command(entry, options, settings))
 
 
-def _rest_of_run(
-    entry: Mapping[str, Any], options: Sequence[str], seed: int, settings: Settings
-) -> tuple[str, ...]:
+def _command(entry: Mapping[str, Any], options: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    return ("--config", entry["name"], "--scale", settings.scale, *options)
+
+
+def _rest_of_run(entry: Mapping[str, Any], options: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """Arguments that begin a run or go on with it; none where it is done."""
-    wanted = _wanted(entry, options, seed, settings)
-    if "tests" in entry:
-        wanted = wanted._replace(config={k: v for k, v in wanted.config.items() if k != "trainer"})
-    found = finished_runs.find(settings.runs_dir, wanted)
-    command = ("--config", entry["name"], "--scale", settings.scale, *options)
+    command = _command(entry, options, settings)
+    found = finished_runs.find(settings.runs_dir, resolve(command))
     if found and is_running(found.run_dir):
         print(f"The run {found.run_dir} is at work in another process and left to it.", file=sys.stderr)
         return ()
@@ -168,18 +166,6 @@ def _options(
     own = [str(option) for option in [*listed.get("options", []), *entry.get("options", [])]]
     seeds = ["--seed_everything", str(seed), "--data.init_args.seed", str(seed)]
     return (*own, "--runs_dir", str(settings.runs_dir), *seeds)
-
-
-def _changes(options: Sequence[str]) -> dict[str, Any]:
-    """The ``--dotted.key value`` pairs of ``options`` as a config; other forms are not looked at."""
-    changes: dict[str, Any] = {}
-    for flag, value in pairwise(options):
-        if flag.startswith("--") and not {"=", "+"} & set(flag):
-            inner: Any = yaml.safe_load(value)
-            for part in reversed(flag.removeprefix("--").split(".")):
-                inner = {part: inner}
-            changes = finished_runs.merged([changes, inner])
-    return changes
 
 
 def _anchors() -> list[str]:

@@ -9,6 +9,7 @@ import sys
 from itertools import groupby
 
 from experiments.command_line import catalogue
+from experiments.command_line.resolver import resolve
 from runtime.errors import UserError, nearest, run_command
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict", "lr_find")
@@ -65,8 +66,7 @@ def _require_runnable(subcommand: str, options: list[str]) -> None:
             f"There is no subcommand '{subcommand}'; there are {', '.join(SUBCOMMANDS)} and anchors."
             f"{nearest(subcommand, [*SUBCOMMANDS, 'anchors'])}"
         )
-    request = catalogue.read_request(options)
-    if not request.experiment and not {"-h", "--help"} & set(options):
+    if not resolve(options).experiment and not {"-h", "--help"} & set(options):
         raise UserError(
             f"`{subcommand}` needs an experiment: --config NAME. `python -m experiments.run` lists them."
         )

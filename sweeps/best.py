@@ -10,7 +10,8 @@ import optuna
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.command_line import catalogue
+from experiments.command_line.catalogue import name_or_path
+from experiments.command_line.resolver import BASE_KEY
 from runtime.files import write_beside
 from sweeps.spaces import Space
 
@@ -47,11 +48,10 @@ def write_best(
 def as_config(trial: FrozenTrial, sweep: str, experiment: str, space: Space, metrics: Sequence[str]) -> str:
     """The trial's values as a difference over the experiment."""
     scores = ", ".join(f"{name} {value:.4g}" for name, value in zip(metrics, trial.values, strict=True))
-    over = catalogue.name_or_path(experiment)
+    over = name_or_path(experiment)
     title = f"# {Path(over).stem}, tuned: trial {trial.number} of the sweep {sweep}, {scores} in validation"
-    return f"{title}\n{catalogue.OVER} {over}\n" + yaml.safe_dump(
-        nested(space.values(trial.params)), sort_keys=False
-    )
+    values = {BASE_KEY: over, **nested(space.values(trial.params))}
+    return f"{title}\n{yaml.safe_dump(values, sort_keys=False)}"
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

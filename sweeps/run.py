@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from experiments.command_line import catalogue
+from experiments.command_line.resolver import DEFAULT_SCALE, resolve
 from runtime.errors import UserError, run_command
 from sweeps.budget import parse_budget
 from sweeps.spaces import find_space, read_space
@@ -42,14 +43,14 @@ def main(arguments: list[str]) -> int:
     if not objectives:
         raise UserError(f"{space.path} has no objectives: add some, or name one with --objective.")
     budget = parse_budget(options.budget) if options.budget else None
-    scale = catalogue.read_request(["--scale", options.scale]).scale
+    scale = resolve(["--scale", options.scale]).scale
 
     from sweeps.sweep import Sweep  # with Optuna, which an error above need not wait for
 
     sweep = Sweep(
         experiment=catalogue.name_or_path(options.experiment),
         scale=scale,
-        name=options.study or f"{catalogue.find(options.experiment).stem}_{scale}",
+        name=options.study or f"{catalogue.run_name(catalogue.find(options.experiment))}_{scale}",
         space=space,
         objectives=objectives,
         budget=budget,
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         help="length of each trial's training: 30m (s, m, h, d) or 1500steps (batches); default: the "
         "experiment's own at its scale",
     )
-    parser.add_argument("--scale", default=catalogue.DEFAULT_SCALE, help="demo (default) or paper")
+    parser.add_argument("--scale", default=DEFAULT_SCALE, help="demo (default) or paper")
     parser.add_argument(
         "--objective",
         action="append",

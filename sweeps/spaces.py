@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from experiments.command_line import catalogue
+from experiments.command_line.catalogue import find
+from experiments.command_line.resolver import with_bases
 from runtime.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def find_space(experiment: str) -> Path:
     Raises:
         UserError: there is none.
     """
-    parts = [part.stem for part in catalogue.with_bases(catalogue.find(experiment))]
+    parts = [part.stem for part in with_bases(find(experiment))]
     for name in reversed(parts):
         if (path := SPACES / f"{name}.yaml").is_file():
             return path

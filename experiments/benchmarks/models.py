@@ -27,13 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each experiment that has a network, and scale."""
     from experiments.command_line import catalogue
+    from experiments.command_line.resolver import scales
 
     found = [experiment.name for experiment in catalogue.experiments()]
     names = options.experiment or [name for name in found if not name.startswith("anchors/")]
     rows = [
         row
         for name in names
-        for scale in options.scale or catalogue.scales()
+        for scale in options.scale or scales()
         if (row := measure_model(name, scale, options.real_time_factor))
     ]
     return rows

@@ -6,13 +6,9 @@ a run like any other, so that a leaderboard shows what its numbers are worth.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
-import yaml
-
-from experiments.command_line import catalogue
+from experiments.command_line.catalogue import Experiment, experiments
 from experiments.command_line.cli import SuiteCLI
+from experiments.command_line.resolver import ResolvedConfig, resolve
 from runtime.errors import UserError
 
 GROUP = "anchors"
@@ -20,27 +16,24 @@ SHARED_KEYS = ("data", "seed_everything", "runs_dir")
 """What an anchor takes from an experiment; model, trainer and callbacks are the architecture's own."""
 
 
+def anchors() -> list[Experiment]:
+    """The shipped anchors."""
+    return [experiment for experiment in experiments() if experiment.group == GROUP]
+
+
 def test_anchors(options: list[str]) -> None:
     """Test all anchors, one run each, with the options of a ``test`` command line."""
-    request = catalogue.read_request(options)
-    if not request.experiment:
+    asked = resolve(options)
+    if not asked.experiment:
         raise UserError("`anchors` needs an experiment whose data they are tested on: --config NAME.")
-    anchors = [experiment for experiment in catalogue.experiments() if experiment.group == GROUP]
-    with tempfile.TemporaryDirectory() as folder:
-        layers = _layers(request.layers, Path(folder))
-        for number, anchor in enumerate(anchors, start=1):
-            print(f"\nAnchor {number} of {len(anchors)}: {anchor.description}", flush=True)
-            name = anchor.name.rpartition("/")[2]
-            names = ["--scale", request.scale, "--experiment", name]
-            SuiteCLI(["test", *layers, "--config", str(anchor.path), *names, *request.options])
+    for number, anchor in enumerate(anchors(), start=1):
+        print(f"\nAnchor {number} of {len(anchors())}: {anchor.description}", flush=True)
+        SuiteCLI(["test"], resolved=on_data_of(asked, anchor))
 
 
-def _layers(files: list[Path], folder: Path) -> list[str]:
-    """Copies of the experiment's layers that hold only what anchors share, as ``--config`` arguments."""
-    arguments: list[str] = []
-    for number, file in enumerate(files):
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        copy = folder / f"{number}_{file.name}"
-        copy.write_text(yaml.safe_dump({key: content[key] for key in SHARED_KEYS if key in content}))
-        arguments += ["--config", str(copy)]
-    return arguments
+def on_data_of(asked: ResolvedConfig, anchor: Experiment) -> ResolvedConfig:
+    """An anchor with an experiment's data, scale and options."""
+    own = resolve(["--config", anchor.name, "--scale", asked.scale])
+    base, *rest = own.layers
+    shared = ({key: layer[key] for key in SHARED_KEYS if key in layer} for layer in asked.layers)
+    return ResolvedConfig(own.experiment, asked.scale, [base, *shared, *rest], asked.options)

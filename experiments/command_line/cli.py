@@ -1,13 +1,12 @@
 """The one LightningCLI of the suite: how YAML files and a command line become a model, data and a trainer.
 
-`catalogue` resolves the layers and names of configs before any parsing; docs/tracking.md says what a run
+`resolver` finds and layers the configs before any parsing; docs/tracking.md says what a run
 keeps. Values that model and data must share are linked here, once: sample rate, instruments and pitch
 tracker.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import shlex
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import lightning as L
-import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from callbacks.audio_examples import AudioExamples
@@ -33,11 +31,10 @@ from callbacks.test_table import TestTableArtifact
 from callbacks.tracking import checkpoints
 from callbacks.tracking.tracker import RunTracker, new_run_name
 from callbacks.transfer_cost import TransferCost
-from experiments.command_line import catalogue
 from experiments.command_line.launchers import process_settings
 from experiments.command_line.parser_errors import explain
+from experiments.command_line.resolver import ResolvedConfig, resolve
 from experiments.command_line.trainer_settings import averaging, compile_networks, stepping_settings
-from experiments.leaderboard.finished_runs import merged
 from lightning_modules.transfer_module import TimbreTransferModule
 from runtime.errors import UserError
 
@@ -64,11 +61,11 @@ class ConfigParser(LightningArgumentParser):
             explain(message, self._class_paths(), (action.dest for action in self._actions))
         ) from ex
 
-    given: tuple[str, ...] = ()
+    given: str = ""
     """The command line and the text of every config, to find class paths in."""
 
     def _class_paths(self) -> set[str]:
-        return {path for text in self.given for path in CLASS_PATH.findall(text)}
+        return set(CLASS_PATH.findall(self.given))
 
 
 class SuiteCLI(LightningCLI):
@@ -78,15 +75,15 @@ class SuiteCLI(LightningCLI):
         arguments: ``[subcommand, "--config", NAME, …]`` as on the command line; without ``run`` the
             subcommand is left out and no trainer is made.
         run: whether to run the subcommand.
+        resolved: what the arguments behind the subcommand ask for, where they are resolved already.
     """
 
-    def __init__(self, arguments: list[str], run: bool = True) -> None:
+    def __init__(
+        self, arguments: list[str], run: bool = True, resolved: ResolvedConfig | None = None
+    ) -> None:
         subcommand, options = (arguments[:1], arguments[1:]) if run else ([], arguments)
-        self.request = catalogue.read_request(options)
-        layers = [part for path in self.request.layers for part in ("--config", str(path))]
-        names = ["--experiment", self.request.experiment, "--scale", self.request.scale]
+        self.resolved = resolved or resolve(options)
         self._typed = options
-        self._given = (" ".join(options), *(path.read_text("utf-8") for path in self.request.layers))
         super().__init__(
             TimbreTransferModule,
             L.LightningDataModule,
@@ -96,14 +93,18 @@ class SuiteCLI(LightningCLI):
             save_config_callback=RunRecord,
             save_config_kwargs={"save_to_log_dir": False},
             auto_configure_optimizers=False,
-            args=[*subcommand, *layers, *names, *_curriculum(self.request.layers), *self.request.options],
+            args=[*subcommand, *self.resolved.arguments()],
             run=run,
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the suite's own keys, the callbacks that are always there, and the links."""
         parser.add_argument("--experiment", type=str, help="Name of the experiment (default: its configs').")
-        parser.add_argument("--scale", type=str, help="Size: one of configs/scale.")
+        parser.add_argument("--scale", type=str, help="Size of everything: demo or paper.")
+        parser.add_argument(
+            "--fingerprint", type=str, help="Equal for equal trainings; made from the values."
+        )
+        parser.add_argument("--test_fingerprint", type=str, help="Equal for tests on equal data.")
         parser.add_argument("--runs_dir", type=str, default="runs", help="Where the folders of runs are.")
         parser.add_argument(
             "--run_name", type=str | None, help="Name of the run (default: time, scale, seed)."
@@ -137,7 +138,7 @@ class SuiteCLI(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Make a parser that knows the texts in which class paths stand, for its error messages."""
         parser = super().init_parser(**kwargs)
-        parser.given = self._given  # type: ignore[attr-defined]
+        parser.given = self.resolved.text  # type: ignore[attr-defined]
         return parser
 
     def _prepare_subcommand_parser(
@@ -193,7 +194,7 @@ class SuiteCLI(LightningCLI):
     def fit(self, **arguments: Any) -> None:
         """Train. Ctrl-C leaves ``last.ckpt`` behind and says how to go on."""
         if self.model.is_anchor:
-            name = self.request.experiment
+            name = self.resolved.experiment
             raise UserError(f"'{name}' is an anchor and has nothing to train: use `test --config {name}`.")
         self.train(**arguments)
 
@@ -231,13 +232,6 @@ class SuiteCLI(LightningCLI):
 def listed(setting: Any) -> list[Any]:
     """What a trainer takes as a list, as one, or not at all."""
     return setting if isinstance(setting, list) else [] if setting is None else [setting]
-
-
-def _curriculum(layers: list[Path]) -> list[str]:
-    """The curricula of all layers as one option: to the parser a later one would replace those before it."""
-    config = merged([yaml.safe_load(path.read_text("utf-8")) or {} for path in layers])
-    points = config.get("curriculum", {}).get("points")
-    return ["--curriculum.points", json.dumps(points)] if points else []
 
 
 def build_model(experiment: str, scale: str | None = None) -> TimbreTransferModule:

@@ -14,8 +14,8 @@ from callbacks.tracking.run_lock import hold, is_running
 from experiments import campaign, compare
 from experiments.command_line import catalogue
 from experiments.command_line.cli import SuiteCLI
+from experiments.command_line.resolver import resolve
 from experiments.leaderboard import finished_runs
-from experiments.leaderboard.finished_runs import Wanted
 from tests.conftest import ROOT, SIXTH, Trained, working_in
 
 OPTIONS = ["--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"]
@@ -98,20 +98,28 @@ def test_a_run_at_work_is_left_alone(run_dir: Path, capsys: pytest.CaptureFixtur
 def test_an_anchor_is_found_by_the_data_it_was_tested_on(workplace: Path) -> None:
     anchor = ROOT / "experiments/configs/anchors/copy.yaml"
     SuiteCLI(["test", "--config", str(SIXTH), "--config", str(anchor), "--experiment", "copy"])
-    wanted = Wanted.of(str(SIXTH), "demo", 0)
-    assert finished_runs.find_anchor(Path("runs"), "copy", wanted) is not None
-    assert finished_runs.find_anchor(Path("runs"), "silence", wanted) is None
-    other = wanted._replace(
-        config=finished_runs.merged([wanted.config, {"data": {"init_args": {"seconds": 2.0}}}])
-    )
+    asked = resolve(["--config", str(SIXTH)])
+    assert finished_runs.find_anchor(Path("runs"), "copy", asked) is not None
+    assert finished_runs.find_anchor(Path("runs"), "silence", asked) is None
+    other = resolve(["--config", str(SIXTH), "--data.init_args.seconds", "2.0"])
     assert finished_runs.find_anchor(Path("runs"), "copy", other) is None
 
 
-def test_layers_are_merged_as_configs_are() -> None:
-    layers = [{"a": {"b": 1, "c": [1]}, "d": 1}, {"a": {"c+": [2]}}, {"a": {"b": 2}, "d": None}]
-    assert finished_runs.merged(layers) == {"a": {"b": 2, "c": [1, 2]}, "d": None}
-    there = {"a": {"b": 3, "c": [1, 2], "e": 0}, "d": None}
-    assert list(finished_runs.differences(finished_runs.merged(layers), there)) == ["a.b"]
+@pytest.mark.parametrize("max_epochs", ["-1", "null"])
+def test_a_training_without_a_budget_is_over_when_it_ended_by_itself(run_dir: Path, max_epochs: str) -> None:
+    options = ["--trainer.max_epochs", max_epochs]
+    asked = resolve(["--config", str(SIXTH), *options])
+    config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    config["trainer"]["max_epochs"] = yaml.safe_load(max_epochs)
+    config["fingerprint"] = asked.fingerprint
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(config))
+    found = finished_runs.find(run_dir.parents[1], asked)
+    assert found is not None and found.is_trained
+    journal = run_dir / "journal.jsonl"
+    ended = [line for line in journal.read_text().splitlines(keepends=True) if '"FINISHED"' not in line]
+    journal.write_text("".join(ended))
+    found = finished_runs.find(run_dir.parents[1], asked)
+    assert found is not None and not found.is_trained
 
 
 def test_everything_listed_exists() -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from experiments.command_line import catalogue
 from experiments.command_line.cli import SuiteCLI
+from experiments.command_line.resolver import scales
 
 
-@pytest.mark.parametrize("scale", catalogue.scales())
+@pytest.mark.parametrize("scale", scales())
 @pytest.mark.parametrize("experiment", catalogue.experiments(), ids=lambda experiment: experiment.name)
 def test_it_can_be_built(experiment: catalogue.Experiment, scale: str, workplace: Path) -> None:
     cli = SuiteCLI(["--config", experiment.name, "--scale", scale], run=False)

@@ -32,7 +32,7 @@ def test_every_trial_of_the_pareto_front_becomes_a_config(tmp_path: Path, space:
     study = finished_study(space, [(1.0, 3.0), (2.0, 2.0), (3.0, 3.0), (4.0, 1.0)])
     paths = write_best(study, tmp_path, "ddsp", space, ["val/mr_stft", "val/real_time_factor"])
     assert [path.name for path in paths] == [f"toy_pareto_000{number}.yaml" for number in (0, 1, 3)]
-    assert "# over: ddsp\n" in paths[0].read_text()
+    assert "base: ddsp\n" in paths[0].read_text()
 
 
 def test_a_study_without_a_complete_trial_leaves_nothing(tmp_path: Path, space: Space) -> None:
