@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--picture", action="store_true", help="also draw spectrograms beside the result")
     add("--device", default="cpu", help="cpu, cuda, … (default: %(default)s)")
-    add("--runs-dir", default="runs", help="where the folders of runs are (default: %(default)s)")
+    add("--runs_dir", default="runs", help="where the folders of runs are (default: %(default)s)")
     add(
         "--trust",
         action="append",
