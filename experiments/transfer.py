@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--picture", action="store_true", help="also draw the spectrograms, beside the result")
     add("--device", default="cpu", help="the device to compute on: cpu, cuda, … (default: %(default)s)")
-    add("--runs-dir", default="runs", help="the folder of all runs (default: %(default)s)")
+    add("--runs_dir", default="runs", help="the folder of all runs (default: %(default)s)")
     add(
         "--trust",
         action="append",
