@@ -7,7 +7,6 @@ import errno
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}
 
@@ -50,13 +49,6 @@ def one_sentence_errors() -> Iterator[None]:
             raise
         print(f"error: {cause}", file=sys.stderr)
         sys.exit(2)
-
-
-def last_words(output: Path) -> str:
-    """Why a process ended, from what it printed: its last line, or the sentence of `one_sentence_errors`."""
-    text = output.read_text(encoding="utf-8", errors="replace")
-    lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
-    return next((line for line in reversed(lines) if line.startswith("error:")), (lines or ["no output"])[-1])
 
 
 def run_command(command: Callable[[], int | None]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from typing import TypeVar
 
 from rich.console import Console
@@ -23,14 +23,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from runtime.processes import available_cores, end_with_parent
+from runtime.threads import ONE_THREAD
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-
-
-def available_cores() -> int:
-    """Cores this process may use (fewer than the machine has, in a container or a batch job)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_jobs(
@@ -140,14 +137,6 @@ def _interrupts_deferred() -> Iterator[None]:
 
 def _start_worker(initializer: Callable[[], None] | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if initializer is not None:
         initializer()
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed cannot stop its workers, which would go on for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import stat
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -16,8 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from datamodules.audio.files import wav_bytes
 from datamodules.corpora.corpus import (
@@ -30,8 +27,9 @@ from datamodules.corpora.corpus import (
 )
 from datamodules.corpora.journal import Built, Journal
 from datamodules.scores.source import Skipped
-from runtime.files import write_beside
+from runtime.files import one_at_a_time, write_beside
 from runtime.hashing import FileHashes, address_of
+from runtime.messages import say
 from runtime.workers import run_jobs
 
 BUILDER_VERSION = 1
@@ -239,26 +237,6 @@ def write_checksums(path: Path, built: Built) -> None:
         f"{digest}  audio/{item.stem}.wav\n" for item, digest in zip(built.items, built.digests, strict=True)
     )
     path.write_text("".join(rows), encoding="utf-8")
-
-
-@contextmanager
-def one_at_a_time(root: Path) -> Iterator[None]:
-    """Hold the lock of a corpus; where another process has it, say so and wait."""
-    lock = FileLock(root.parent / f".{root.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"Another process is preparing {root}; waiting until it has finished.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def say(sentence: str) -> None:
-    """Tell the user something that is neither a result nor an error."""
-    print(sentence, file=sys.stderr, flush=True)
 
 
 def _announce_damage(root: Path, journal: Journal) -> None:

@@ -44,7 +44,7 @@ class CorpusError(UserError):
 
 
 class NoPairsError(CorpusError):
-    """No piece of the corpus exists on two instruments, as in a corpus of recordings, where pairs are needed."""
+    """Pairs are needed, and no piece of the corpus exists on two instruments, as with recordings."""
 
 
 def unknown_instrument(name: str, known: Sequence[str], where: str) -> CorpusError:

@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import FRAME_RATE_HZ
-from datamodules.corpora.building import one_at_a_time
 from datamodules.corpora.corpus import Corpus, CorpusError, Item, read_pcm
 from datamodules.features.pitch import PitchTracker
-from runtime.files import write_beside
+from runtime.files import one_at_a_time, write_beside
 from runtime.workers import run_jobs
 
 LOUDNESS_FLOOR_DB = -80.0

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.corpora.building import one_at_a_time, say
 from datamodules.corpora.corpus import Corpus, CorpusError, Item
-from runtime.files import write_beside
+from runtime.files import one_at_a_time, write_beside
+from runtime.messages import say
 
 Transform = Callable[[Tensor], Tensor]
 """``(1, T)`` audio → ``(1, …, N)``, frames last."""

@@ -19,8 +19,9 @@ from metrics.evaluation.example import Example
 from metrics.evaluation.measure import MELODY_METRICS, SIGNAL_METRICS, Measured, Setting, measure
 from metrics.evaluation.table import Interval, TestRow, TestTable
 from metrics.functional import content, level, signal, timbre
+from runtime.processes import available_cores
 from runtime.threads import one_thread
-from runtime.workers import available_cores, run_jobs
+from runtime.workers import run_jobs
 
 __all__ = ["EvaluationSuite", "Interval", "TestRow", "TestTable"]
 
