@@ -54,7 +54,7 @@ def read_audio(
     return (audio, rate) if sample_rate is None else (resampled(audio, rate, sample_rate), sample_rate)
 
 
-def resampled(audio: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+def resampled(audio: np.ndarray, rate: float, sample_rate: float) -> np.ndarray:
     """``audio``, ``(T,)`` or ``(C, T)`` at ``rate``, at ``sample_rate`` (soxr, high quality; both in Hz)."""
     if rate == sample_rate:
         return audio
@@ -110,11 +110,18 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
     """Frames ``(T, C)`` float32 and the rate in Hz."""
     _require_complete_wav(path)
     try:
-        with soundfile.SoundFile(path) as file:
-            announced, rate = file.frames, file.samplerate
-            frames = file.read(dtype="float32", always_2d=True)
+        file = soundfile.SoundFile(path)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        return _decode_with_ffmpeg(path, str(error).rsplit(": ", 1)[-1].rstrip("."))
+        return _decode_with_ffmpeg(path, _reason(error))
+    with file:
+        announced, rate = file.frames, file.samplerate
+        try:
+            frames = file.read(dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            # ffmpeg would give what comes before the damage, and nobody would know.
+            raise AudioFileError(
+                f"{path} is damaged or truncated ({_reason(error)}); copy it again."
+            ) from None
     if len(frames) == 0:
         raise AudioFileError(f"{path} is an audio file without samples; it needs to be exported again.")
     if len(frames) < announced:
@@ -122,6 +129,11 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
             f"{path} is truncated: it announces {announced} samples and holds {len(frames)}; copy it again."
         )
     return frames, rate
+
+
+def _reason(error: Exception) -> str:
+    """What libsndfile says, without its prefix and full stop."""
+    return str(error).rsplit(": ", 1)[-1].rstrip(".")
 
 
 def _decode_with_ffmpeg(path: Path, why: str) -> tuple[np.ndarray, int]:

@@ -13,10 +13,19 @@ AUDIBLE_DB = -60.0
 """Frames below this are rests; they do not count in a mean level."""
 
 
-@cache
-def a_weighting(sample_rate: int, n_fft: int = FRAME_LENGTH) -> np.ndarray:
-    """``(n_fft // 2 + 1,)`` power gain of the A curve (IEC 61672-1, annex E) at FFT bins; 1 at 1 kHz."""
-    f_squared = np.fft.rfftfreq(n_fft, 1 / sample_rate) ** 2
+def a_weighting(frequencies_hz: np.ndarray) -> np.ndarray:
+    """A-weighting as a factor on power: 1 at 1 kHz, 0 at 0 Hz (IEC 61672-1, annex E, equation E.6).
+
+    `librosa.A_weighting` gives the same curve in dB, but every process of a build would import librosa for a
+    second.
+
+    Args:
+        frequencies_hz: any shape.
+
+    Returns:
+        The factors, of the same shape, float64.
+    """
+    f_squared = np.square(frequencies_hz, dtype=np.float64)
     pole_1, pole_2, pole_3, pole_4 = 20.598997**2, 107.65265**2, 737.86223**2, 12194.217**2
     amplitude = (pole_4 * f_squared**2) / (
         (f_squared + pole_1) * np.sqrt((f_squared + pole_2) * (f_squared + pole_3)) * (f_squared + pole_4)
@@ -39,12 +48,18 @@ def loudness_frames_db(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     if len(audio) < FRAME_LENGTH:
         audio = np.pad(audio, (0, FRAME_LENGTH - len(audio)))
     frames = np.lib.stride_tricks.sliding_window_view(audio, FRAME_LENGTH)[::HOP_LENGTH]
-    window = np.hanning(FRAME_LENGTH + 1)[:-1].astype(np.float32)
+    window, weights = _window_and_weights(sample_rate)
     spectrum = np.fft.rfft(frames * window)
     power = spectrum.real**2 + spectrum.imag**2
-    # Parseval: twice the one-sided power over n · Σ window² is the mean square of the frame.
-    weights = 2 * a_weighting(sample_rate) / (FRAME_LENGTH * np.sum(window.astype(np.float64) ** 2))
     return np.maximum(10 * np.log10(power @ weights + 1e-20), FLOOR_DB)
+
+
+@cache
+def _window_and_weights(sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    window = np.hanning(FRAME_LENGTH + 1)[:-1].astype(np.float32)
+    gains = a_weighting(np.fft.rfftfreq(FRAME_LENGTH, 1 / sample_rate))
+    # Parseval: twice the one-sided power over n · Σ window² is the mean square of the frame.
+    return window, 2 * gains / (FRAME_LENGTH * np.sum(window.astype(np.float64) ** 2))
 
 
 def mean_loudness_db(audio: np.ndarray, sample_rate: int) -> float:

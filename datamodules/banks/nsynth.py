@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import soxr
 
-from datamodules.audio.files import read_audio
+from datamodules.audio.files import read_audio, resampled
 from datamodules.banks.soundfont import Bank
 from datamodules.corpora.corpus import CorpusError
 from datamodules.scores.notes import Note
@@ -170,9 +169,7 @@ def _with_quality(path: Path, quality: str) -> set[str]:
 def _recording(path: Path, semitones: int, sample_rate: int) -> np.ndarray:
     """A recording at ``sample_rate``, played quicker or slower to shift its pitch; shared, so read-only."""
     audio, rate = read_audio(path)
-    ratio = 2.0 ** (semitones / 12)
-    if rate * ratio != sample_rate:
-        audio = soxr.resample(audio, rate * ratio, sample_rate)
+    audio = resampled(audio, rate * 2.0 ** (semitones / 12), sample_rate)
     audio.setflags(write=False)
     return audio
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 
+from datamodules.audio.files import resampled
 from datamodules.corpora.corpus import CorpusError, unknown_instrument
 from datamodules.scores.notes import Note, midi_bytes
 from runtime.hashing import FileHashes
@@ -181,9 +181,8 @@ class FluidSynthBank(SoundFontBank):
                 reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
                 raise CorpusError(f"fluidsynth could not play {self.path} ({reason}); try another SoundFont.")
             stereo, _ = soundfile.read(wav, dtype="float32", always_2d=True)
-        return to_length(
-            soxr.resample(stereo.mean(axis=1), RENDERER_RATE, sample_rate), round(seconds * sample_rate)
-        )
+        mono = resampled(stereo.mean(axis=1), RENDERER_RATE, sample_rate)
+        return to_length(mono, round(seconds * sample_rate))
 
 
 def embedded_soundfont() -> Path:
@@ -205,9 +204,7 @@ def mono(wav: bytes, sample_rate: int, n_samples: int) -> np.ndarray:
     """Mean of the channels of midirenderer's WAV bytes, resampled, ``(n_samples,)`` float32."""
     stereo = np.frombuffer(wav, dtype="<i2", offset=44).reshape(-1, 2)
     mixed = (stereo[:, 0].astype(np.float32) + stereo[:, 1]) * np.float32(0.5 / 32768)
-    if sample_rate != RENDERER_RATE:
-        mixed = soxr.resample(mixed, RENDERER_RATE, sample_rate)
-    return to_length(mixed, n_samples)
+    return to_length(resampled(mixed, RENDERER_RATE, sample_rate), n_samples)
 
 
 def to_length(audio: np.ndarray, n_samples: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from datamodules.corpora.building import has_its_size
 from datamodules.corpora.corpus import SPLITS, Corpus, Item
 from datamodules.corpora.traces import Trace
 from datamodules.features.spectrum_statistics import deviations_db
+from runtime.hashing import sha256_of
 from runtime.workers import run_jobs
 
 IN_ONE_PROCESS = 500
@@ -89,12 +89,6 @@ def read_checksums(root: Path) -> dict[str, str]:
     """``checksums.sha256``: path below ``root`` → SHA-256."""
     lines = (root / "checksums.sha256").read_text(encoding="utf-8").splitlines()
     return {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def corpora_in(folder: Path) -> list[Corpus]:

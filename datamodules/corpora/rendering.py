@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from datamodules.scores.embedded import EmbeddedScores
 from datamodules.scores.notes import Note, Score, excerpt
 from datamodules.scores.performance import Performance
 from datamodules.scores.source import ScoreSource, Skipped
-from runtime.hashing import FileHashes
+from runtime.hashing import FileHashes, stable_hash
 
 DEFAULT_INSTRUMENTS = (
     "keyboard_acoustic",
@@ -163,7 +162,7 @@ class RenderedCorpus(CorpusSource):
 
     def _played(self, score: Score, rendition: int) -> tuple[Score, list[Skipped]] | Skipped:
         """The score as it will sound on every instrument, with what had to be left out."""
-        rng = np.random.default_rng([self.seed, rendition, _number(score.piece)])
+        rng = np.random.default_rng([self.seed, rendition, stable_hash(score.piece)])
         played = self.performance.play(score, rng, varied=rendition > 0)
         if played is None:
             return Skipped(
@@ -191,10 +190,6 @@ class RenderedCorpus(CorpusSource):
 
 def _described(note: Note) -> str:
     return f"MIDI pitch {note.pitch}, velocity {note.velocity}, at {note.start_s:.2f} s"
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 @dataclass(frozen=True)

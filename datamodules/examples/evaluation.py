@@ -6,7 +6,6 @@ are added, and two experiments with the same instruments are paired piece by pie
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
@@ -17,6 +16,7 @@ from torch.utils.data import Dataset
 from datamodules.corpora.corpus import DEFAULT_BANK, TRACKS, Corpus, CorpusError, Item
 from datamodules.examples.batching import Example
 from datamodules.examples.training import is_silent, padded
+from runtime.hashing import stable_hash
 
 _CLIP_PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
 """Where in a piece a clip is looked for, from its start (0) to its end (1); the first with sound is taken."""
@@ -185,8 +185,3 @@ class EvaluationData(Dataset[Example]):
             if not is_silent(audio):
                 return start, padded(audio, length)
         return start, padded(audio, length)
-
-
-def stable_hash(*words: str) -> int:
-    """A number that is the same for the same words on every machine and in every process."""
-    return int.from_bytes(hashlib.sha256("\0".join(words).encode()).digest()[:8], "big")

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.audio.levels import a_weighting
 from datamodules.batch import FRAME_RATE_HZ
 from datamodules.corpora.corpus import Corpus, CorpusError, Item, read_pcm
 from datamodules.features.pitch import PitchTracker
@@ -41,21 +42,6 @@ def frame_centres(count: int, sample_rate: int, device: torch.device | None = No
     n = torch.arange(count, device=device)
     # round(n · sr / 250) in whole numbers: exact for hours of audio, where float32 would not be.
     return (2 * n * sample_rate + FRAME_RATE_HZ) // (2 * FRAME_RATE_HZ)
-
-
-def a_weighting(frequency_hz: Tensor) -> Tensor:
-    """A-weighting as a factor on power, 1 at 1 kHz and 0 at 0 Hz (IEC 61672-1, annex E, equation E.6).
-
-    Args:
-        frequency_hz: frequencies in Hz, any shape.
-
-    Returns:
-        Factors of the same shape, float64.
-    """
-    f2 = frequency_hz.double() ** 2
-    pole1, pole2, pole3, pole4 = (f**2 for f in (20.598997, 107.65265, 737.86223, 12194.217))
-    amplitude = pole4 * f2**2 / ((f2 + pole1) * torch.sqrt((f2 + pole2) * (f2 + pole3)) * (f2 + pole4))
-    return (amplitude * 10 ** (2.0 / 20)) ** 2
 
 
 def loudness_db(audio: Tensor, sample_rate: int) -> Tensor:
@@ -93,7 +79,7 @@ def _window_and_weights(sample_rate: int) -> tuple[Tensor, Tensor]:
     length = 2 * round(WINDOW_S * sample_rate / 2)
     n_fft = 2 ** math.ceil(math.log2(length))
     window = torch.hann_window(length, dtype=torch.float64)
-    weights = a_weighting(torch.fft.rfftfreq(n_fft, 1 / sample_rate, dtype=torch.float64))
+    weights = torch.from_numpy(a_weighting(np.fft.rfftfreq(n_fft, 1 / sample_rate)))
     weights[1:-1] *= 2  # the negative frequencies that a real FFT leaves out
     return window.float(), (weights / (n_fft * window.square().sum())).float()  # Parseval
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from datamodules.corpora.corpus import SPLITS
 from datamodules.scores.notes import Note
+from runtime.hashing import stable_hash
 
 N_GRAM = 8
 """Intervals in a row that are compared: nine notes, about two bars of a tune."""
@@ -29,7 +30,7 @@ def intervals(notes: Sequence[Note]) -> tuple[int, ...]:
 
 def split_of(key: str, shares: Mapping[str, float] = DEFAULT_SHARES) -> str:
     """The split of ``key``: a pure function of it, so that it never changes when a collection grows."""
-    position = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    position = stable_hash(key) / 2**64
     for split in SPLITS:
         position -= shares[split]
         if position < 0:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -91,26 +91,22 @@ def midi_bytes(notes: Sequence[Note], program: int, seconds: float) -> bytes:
         program: General MIDI program, 0 to 127.
         seconds: when the track ends, so that a renderer stops there.
     """
-    messages = [(0, b"\xff\x51\x03" + (1_000_000).to_bytes(3, "big")), (0, bytes((0xC0, program)))]
-    messages += [(0, bytes((0xB0, controller, value))) for controller, value in ((91, 0), (93, 0), (7, 127))]
-    events = [(round(n.start_s * TICKS_PER_SECOND), 1, n.pitch, n.velocity or 64) for n in notes]
-    events += [(round(n.end_s * TICKS_PER_SECOND), 0, n.pitch, 0) for n in notes]
-    # Sorted so that at equal times a note ends before the next one of its pitch begins.
-    messages += [
-        (tick, bytes((0x80 | on << 4, pitch, velocity))) for tick, on, pitch, velocity in sorted(events)
-    ]
-    messages.append((round(seconds * TICKS_PER_SECOND), b"\xff\x2f\x00"))
-    body, now = bytearray(), 0
-    for tick, message in messages:
-        body += _variable_length(max(tick - now, 0)) + message
-        now = max(tick, now)
-    header = b"MThd" + struct.pack(">IHHH", 6, 0, 1, TICKS_PER_SECOND)
-    return header + b"MTrk" + struct.pack(">I", len(body)) + bytes(body)
+    from mido import Message, MetaMessage, MidiFile, MidiTrack
+
+    track = MidiTrack([MetaMessage("set_tempo", tempo=1_000_000), Message("program_change", program=program)])
+    track += [Message("control_change", control=c, value=value) for c, value in ((91, 0), (93, 0), (7, 127))]
+    events = [(_tick(n.start_s), "note_on", n.pitch, n.velocity or 64) for n in notes]
+    events += [(_tick(n.end_s), "note_off", n.pitch, 0) for n in notes]
+    now = 0
+    # Sorted so that at equal times a note ends ("note_off") before the next one of its pitch begins.
+    for tick, kind, pitch, velocity in sorted(events):
+        track.append(Message(kind, note=pitch, velocity=velocity, time=tick - now))
+        now = tick
+    track.append(MetaMessage("end_of_track", time=max(0, _tick(seconds) - now)))
+    file = io.BytesIO()
+    MidiFile(type=0, ticks_per_beat=TICKS_PER_SECOND, tracks=[track]).save(file=file)
+    return file.getvalue()
 
 
-def _variable_length(number: int) -> bytes:
-    """MIDI's number format: seven bits a byte, the top bit set on all but the last."""
-    digits = [number & 0x7F]
-    while number := number >> 7:
-        digits.append(number & 0x7F | 0x80)
-    return bytes(reversed(digits))
+def _tick(time_s: float) -> int:
+    return round(time_s * TICKS_PER_SECOND)

@@ -83,7 +83,7 @@ def test_verify_names_damage_and_discarding_lets_the_next_build_repair_it(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["rendered", "--instruments", "guitar_acustic"], "did you mean 'guitar_acoustic'?"),
+        (["rendered", "--instruments", "guitar_acustic"], "Did you mean 'guitar_acoustic'?"),
         (["rendered", "--size", "huge"], "has no size 'huge'"),
         (["rendered", "--midi", "nowhere"], "nowhere is not a folder"),
         (["rendered", "--midi", "x", "--size", "tiny"], "give one of the two"),

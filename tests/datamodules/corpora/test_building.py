@@ -14,10 +14,11 @@ import pytest
 
 from datamodules.corpora.building import is_intact
 from datamodules.corpora.corpus import Corpus, CorpusError, Item, write_index
-from datamodules.corpora.inspection import damaged_files, read_checksums, sha256_of
+from datamodules.corpora.inspection import damaged_files, read_checksums
 from datamodules.corpora.rendering import RenderedCorpus
 from datamodules.scores.midi_folder import MidiFolder
 from runtime.files import one_at_a_time
+from runtime.hashing import sha256_of
 from tests.datamodules.made_up import tune, write_midi
 
 ROOT = Path(__file__).parents[3]

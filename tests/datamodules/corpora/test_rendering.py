@@ -152,7 +152,7 @@ def test_melodies_are_brought_into_what_all_instruments_can_play() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"instruments": ["violine"]}, "did you mean 'violin'"),
+        ({"instruments": ["violine"]}, "Did you mean 'violin'"),
         ({"instruments": []}, "No instruments were asked for"),
         ({"tracks": ["monophone"]}, "tracks are 'monophonic' and 'polyphonic'"),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datamodules.corpora.corpus import Corpus, CorpusError
-from datamodules.examples.evaluation import EvaluationData, QuestionPlan, stable_hash
+from datamodules.examples.evaluation import EvaluationData, QuestionPlan
 
 BOTH = ["monophonic", "polyphonic"]
 
@@ -109,7 +109,3 @@ def test_one_piece_alone_has_no_reference(tiny_corpus: Corpus) -> None:
     corpus = replace(tiny_corpus, items=tuple(i for i in tiny_corpus.items if i.piece == piece))
     with pytest.raises(CorpusError, match="reference has to be another piece"):
         QuestionPlan(corpus, "test", BOTH).questions(["violin"], ["guitar_acoustic"])
-
-
-def test_the_hash_is_the_same_everywhere() -> None:
-    assert stable_hash("piece", "violin") == 0x80BEC14AD184ED67
