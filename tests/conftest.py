@@ -19,7 +19,7 @@ import pytest  # noqa: E402
 
 from datamodules.corpora.corpus import Corpus  # noqa: E402
 from datamodules.corpora.rendering import RenderedCorpus  # noqa: E402
-from datamodules.scores.midi_folder import EmbeddedScores  # noqa: E402
+from datamodules.scores.embedded import EmbeddedScores  # noqa: E402
 from tests.postgres import PostgresServer  # noqa: E402
 
 ROOT = Path(__file__).parents[1]

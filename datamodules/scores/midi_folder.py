@@ -1,4 +1,4 @@
-"""Music to be played: the scores that come with the installation, and folders of MIDI files."""
+"""Scores from folders of MIDI files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.corpora.corpus import PART_MARK, SPLITS, CorpusError
-from datamodules.scores.embedded import EmbeddedScores
 from datamodules.scores.melodies import MelodyRegister, intervals, split_all
 from datamodules.scores.notes import Note, Score, excerpt, is_monophonic
 from datamodules.scores.source import ScoreSet, ScoreSource, Skipped, unique_names
 from runtime.hashing import FileHashes
 from runtime.workers import run_jobs
-
-__all__ = ["EmbeddedScores", "MidiFolder"]
 
 
 class MidiFolder(ScoreSource):
