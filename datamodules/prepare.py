@@ -111,13 +111,11 @@ def _add_rendered(command: argparse.ArgumentParser) -> None:
     play.add_argument("--playback-speed", type=float, metavar="X", help="factor on the tempo")
     play.add_argument("--duration-rate", type=float, metavar="X", help="factor on the length of notes")
     play.add_argument("--transpose", type=int, metavar="N", help="semitones that pieces are moved by")
-    play.add_argument("--renditions", type=int, metavar="N", help="how often each training piece is played")
-    play.add_argument(
-        "--random-semitones", type=int, metavar="N", help="largest shift from the 2nd rendition"
-    )
-    play.add_argument(
-        "--random-tempo", type=float, nargs=2, metavar=("LOW", "HIGH"), help="its factor on the tempo"
-    )
+    renditions = "how often a training piece is played: as written first, then varied; default: 1"
+    play.add_argument("--renditions", type=int, metavar="N", help=renditions)
+    play.add_argument("--random-semitones", type=int, metavar="N", help="largest shift of varied renditions")
+    tempo = "range of the factor on the tempo of varied renditions"
+    play.add_argument("--random-tempo", type=float, nargs=2, metavar=("LOW", "HIGH"), help=tempo)
     play.add_argument("--seed", type=int, help="seed of everything random")
     _add_building(command)
     command.set_defaults(command=_build, source=_rendered)

@@ -1,3 +1,5 @@
+import ast
+import importlib
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -134,23 +136,23 @@ def test_lightning_gives_every_epoch_other_examples(make) -> None:
 def test_a_yaml_config_makes_it_with_augmentation_and_tracker(tiny_corpora_dir: Path) -> None:
     config = yaml.safe_load(
         f"""
-        class_path: datamodules.data_module.FeatureDataModule
+        class_path: datamodules.FeatureDataModule
         init_args:
           corpus:
-            class_path: datamodules.corpora.rendering.RenderedCorpus
+            class_path: datamodules.corpora.RenderedCorpus
             init_args:
-              scores: {{class_path: datamodules.scores.embedded.EmbeddedScores, init_args: {{size: tiny}}}}
+              scores: {{class_path: datamodules.scores.EmbeddedScores, init_args: {{size: tiny}}}}
               instruments: [violin, flute]
           corpora_dir: {tiny_corpora_dir}
           tracks: [monophonic, polyphonic]
           pitch_tracker:
-            class_path: datamodules.features.pitch.PyinTracker
+            class_path: datamodules.features.PyinTracker
             init_args: {{f0_min_hz: 100.0}}
           augmentation:
             shared:
-              - class_path: datamodules.examples.augmentation.Reverb
+              - class_path: datamodules.examples.Reverb
                 init_args: {{max_t60_s: 0.5}}
-            source: [{{class_path: datamodules.examples.augmentation.Noise}}]
+            source: [{{class_path: datamodules.examples.Noise}}]
         """
     )
     parser = ArgumentParser(exit_on_error=False)
@@ -159,8 +161,10 @@ def test_a_yaml_config_makes_it_with_augmentation_and_tracker(tiny_corpora_dir: 
     data = parser.instantiate(parsed).data
     assert data.instruments == ["flute", "violin"] and data.pitch_tracker.f0_min_hz == 100.0
     assert data.augmentation.shared[0].max_t60_s == 0.5 and data.tracks == ["monophonic", "polyphonic"]
-    again = parser.parse_string(parser.dump(parsed))
+    text = parser.dump(parsed)
+    again = parser.parse_string(text)
     assert again.data.init_args.batch_size == 16
+    assert parser.dump(again) == text and "class_path: datamodules.corpora.RenderedCorpus" in text
 
 
 def test_help_says_what_a_parameter_does(capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,9 +293,29 @@ def test_over_recordings_it_is_said_once_that_there_are_no_targets(
     assert not data.has_pairs and data.instrument_pairs == [("flute", "violin"), ("violin", "flute")]
 
 
-def test_the_package_is_light_to_import() -> None:
-    code = "import sys, datamodules; sys.exit(bool({'torch', 'lightning', 'librosa'} & set(sys.modules)))"
+ROOMS = ["datamodules"] + [
+    f"datamodules.{room}" for room in ("audio", "banks", "corpora", "examples", "features", "scores")
+]
+
+
+def test_the_package_and_its_rooms_are_light_to_import() -> None:
+    heavy = {"torch", "lightning", "numpy"}
+    code = f"import sys, {', '.join(ROOMS)}; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_exports_what_it_says_to_type_checkers_and_nothing_else(room: str) -> None:
+    package = importlib.import_module(room)
+    tree = ast.parse(Path(str(package.__file__)).read_text())
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    declared = {alias.name: str(node.module) for node in imports for alias in node.names}
+    assert set(package.__all__) == set(declared)
+    for name, module in declared.items():
+        assert getattr(package, name) is getattr(importlib.import_module(module), name)
+    with pytest.raises(AttributeError):
+        package.NoSuchName  # noqa: B018
 
 
 def test_audio_is_not_changed_on_its_way(make) -> None:
