@@ -28,21 +28,21 @@ def sha256_of(path: Path) -> str:
 
 
 class FileHashes:
-    """SHA-256 of files, remembered by path, size and time of change: a big folder is read once.
+    """SHA-256 of files, remembered by path, size and time of change, so that a large folder is read once.
 
     Args:
-        memory: an SQLite file that remembers, shared by any number of processes; ``None`` remembers nothing.
+        memory: SQLite file of the hashes, shared by any number of processes; ``None`` remembers nothing.
     """
 
     def __init__(self, memory: Path | None = None) -> None:
         self.memory = memory
 
     def of(self, path: str | Path) -> str:
-        """The hash of one file."""
+        """Give the hash of a file."""
         return self.of_all([Path(path)])[0]
 
     def of_all(self, paths: Iterable[Path]) -> list[str]:
-        """The hashes of many files, in their order."""
+        """Give the hashes of many files, in their order."""
         resolved = [path.resolve() for path in paths]
         states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in resolved]
         known = self._recall()
@@ -51,7 +51,7 @@ class FileHashes:
         return digests
 
     def of_folder(self, root: Path, paths: Iterable[Path]) -> str:
-        """One hash of the names (below ``root``) and contents of files."""
+        """Give one hash of the names (below ``root``) and the contents of files."""
         ordered = sorted(paths)
         lines = zip(
             (path.relative_to(root).as_posix() for path in ordered), self.of_all(ordered), strict=True

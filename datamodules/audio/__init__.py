@@ -1,4 +1,4 @@
-"""Audio files in and out, and how loud audio is."""
+"""Reading, writing and resampling of audio, and its levels."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""How loud audio is, in NumPy: for building corpora without importing torch."""
+"""Levels of audio, in NumPy, so that corpora are built without importing torch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 FRAME_LENGTH = 512
 HOP_LENGTH = 256
 FLOOR_DB = -80.0
+"""Level of silence."""
 AUDIBLE_DB = -60.0
-"""Frames below this are rests; they do not count in a mean level."""
+"""Frames below this level are rests, which do not count in a mean level."""
 
 
 def a_weighting(frequencies_hz: np.ndarray) -> np.ndarray:
@@ -34,12 +35,12 @@ def a_weighting(frequencies_hz: np.ndarray) -> np.ndarray:
 
 
 def loudness_frames_db(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """A-weighted mean square of Hann-windowed frames in dB re full scale, floor −80 dB.
+    """Measure the A-weighted mean square of Hann-windowed frames, in dB re full scale, at least −80 dB.
 
     A sine of amplitude 1 at 1 kHz reads −3 dB. Frames of 512 samples, 256 apart, not padded.
 
     Args:
-        audio: ``(T,)``, in [−1, 1].
+        audio: ``(T,)`` in [−1, 1].
         sample_rate: in Hz.
 
     Returns:
@@ -63,7 +64,7 @@ def _window_and_weights(sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_loudness_db(audio: np.ndarray, sample_rate: int) -> float:
-    """Mean of the frames above −60 dB, in dB; −80 where there is none (silence)."""
+    """Average the levels of the frames above −60 dB, in dB; −80 where there is none."""
     frames_db = loudness_frames_db(audio, sample_rate)
     audible = frames_db[frames_db > AUDIBLE_DB]
     return float(audible.mean()) if len(audible) else FLOOR_DB
@@ -72,7 +73,7 @@ def mean_loudness_db(audio: np.ndarray, sample_rate: int) -> float:
 def normalised(audio: np.ndarray, loudness_db: float, wanted_db: float, peak: float = 0.97) -> np.ndarray:
     """Scale ``audio`` from ``loudness_db`` to ``wanted_db``, or as far as its peak stays at ``peak``.
 
-    One gain for the whole, so that dynamics stay; never clips.
+    One gain is applied to the whole, so that its dynamics stay and nothing clips.
     """
     highest = float(np.max(np.abs(audio), initial=0.0))
     if highest == 0.0:

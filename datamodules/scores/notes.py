@@ -1,4 +1,4 @@
-"""Notes of a piece, and their MIDI bytes."""
+"""Notes, scores, and MIDI files of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 UNSPECIFIED = 0
-"""Velocity of a note whose score says nothing about dynamics."""
+"""Velocity of a note whose score has no dynamics."""
 TICKS_PER_SECOND = 1000
+"""Resolution of time in MIDI files."""
 
 
 class Note(NamedTuple):
@@ -20,9 +21,9 @@ class Note(NamedTuple):
     start_s: float
     end_s: float
     pitch: int
-    """MIDI number, 60 is C4 (261.6 Hz)."""
+    """MIDI pitch; 60 is C4 (261.6 Hz)."""
     velocity: int = UNSPECIFIED
-    """How hard it is played, 1 to 127, or `UNSPECIFIED`."""
+    """MIDI velocity, 1 to 127, or `UNSPECIFIED`."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,18 @@ class Score:
     """A piece of music as notes in time."""
 
     piece: str
-    """Readable id, fit for a file name."""
+    """Id of the piece, readable and fit for a file name."""
     track: str
     """``monophonic`` or ``polyphonic``."""
     notes: tuple[Note, ...]
     origin: str
-    """The file it comes from, for reports."""
+    """File that the piece comes from, for reports."""
     split: str | None = None
-    """The only split it may be used in, where its collection prescribes one."""
+    """The only split that the piece may be used in, where its source prescribes one."""
 
 
 def is_monophonic(notes: Sequence[Note], tolerance_s: float = 0.03) -> bool:
-    """Whether no note sounds longer than ``tolerance_s`` into the next (legato playing overlaps a little)."""
+    """Tell whether no note sounds longer than ``tolerance_s`` into the next (legato overlaps a little)."""
     ordered = sorted(notes)
     return all(
         later.start_s > earlier.start_s and earlier.end_s - later.start_s <= tolerance_s
@@ -50,9 +51,9 @@ def is_monophonic(notes: Sequence[Note], tolerance_s: float = 0.03) -> bool:
 
 
 def excerpt(notes: Sequence[Note], seconds: float | None) -> tuple[Note, ...]:
-    """The notes that start in the first ``seconds`` after the first onset, which becomes time 0.
+    """Take the notes that start in the first ``seconds`` after the first onset, which becomes time 0.
 
-    Notes that last longer end with the excerpt. ``None`` keeps the whole piece.
+    Notes that last longer end with the excerpt. ``None`` takes the whole piece.
     """
     if not notes:
         return ()
@@ -62,14 +63,14 @@ def excerpt(notes: Sequence[Note], seconds: float | None) -> tuple[Note, ...]:
     return tuple(
         note._replace(start_s=note.start_s - first, end_s=min(note.end_s - first, end))
         for note in ordered
-        if note.start_s - first < end - 0.02  # a shorter note is a click
+        if note.start_s - first < end - 0.02  # a shorter note would be a click
     )
 
 
 def without_overlaps(notes: Iterable[Note]) -> tuple[Note, ...]:
-    """Sorted notes in which a pitch ends before it begins again: two voices on one pitch are one sound.
+    """Sort notes, and end each before its pitch begins again: two voices on one pitch are one sound.
 
-    (A MIDI channel cannot hold a pitch twice: the first note's end would end the second one too.)
+    A MIDI channel cannot hold a pitch twice: the first note's end would end the second one too.
     """
     begins_again: dict[int, float] = {}
     kept = []
@@ -82,14 +83,14 @@ def without_overlaps(notes: Iterable[Note]) -> tuple[Note, ...]:
 
 
 def midi_bytes(notes: Sequence[Note], program: int, seconds: float) -> bytes:
-    """A standard MIDI file of one channel, one tick a millisecond.
+    """Write a standard MIDI file of one channel, with one tick a millisecond.
 
     Reverb and chorus (controllers 91 and 93), on by default in synthesizers, are off; volume (7) is full.
 
     Args:
-        notes: what sounds.
+        notes: the notes that sound, none twice at once (see `without_overlaps`).
         program: General MIDI program, 0 to 127.
-        seconds: when the track ends, so that a renderer stops there.
+        seconds: time at which the track ends and a renderer stops.
     """
     from mido import Message, MetaMessage, MidiFile, MidiTrack
 

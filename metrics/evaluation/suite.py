@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from datamodules.batch import TransferBatch
@@ -181,9 +180,7 @@ class _Test(EvaluationSuite):
         workers = _workers(len(self._waiting), self._examples_per_worker)
         job = partial(measure, setting=self._setting)
         with one_thread():
-            for example, measured in run_jobs(
-                job, self._waiting, "Measuring", workers, initializer=_use_one_thread
-            ):
+            for example, measured in run_jobs(job, self._waiting, "Measuring", workers):
                 row = self.rows[example.position]
                 self.rows[example.position] = self._filled(row, measured)
         self._waiting = []
@@ -221,7 +218,3 @@ def _workers(n_examples: int, examples_per_worker: int) -> int:
     """Processes that pay: the cores of this rank, but no worker for a few examples."""
     cores = available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(1, min(cores, n_examples // examples_per_worker))
-
-
-def _use_one_thread() -> None:
-    torch.set_num_threads(1)
