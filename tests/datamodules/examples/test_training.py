@@ -3,12 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datamodules.corpora.corpus import Corpus, CorpusError
+from datamodules.corpora.corpus import Corpus, CorpusError, NoPairsError
 from datamodules.examples.augmentation import Augmentation, Gain
 from datamodules.examples.batching import ExampleKey
-from datamodules.examples.features import FeatureData, PairedFeatureData
 from datamodules.examples.training import (
-    NoPairsError,
     PairedData,
     Selection,
     SelfReferenceData,
@@ -16,6 +14,7 @@ from datamodules.examples.training import (
     is_silent,
     padded,
 )
+from datamodules.examples.training_with_features import FeatureData, PairedFeatureData
 from datamodules.features.frames import FeatureCache
 from datamodules.features.pitch import PestoTracker
 
