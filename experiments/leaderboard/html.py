@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 
 from callbacks.plots.spectrograms import spectrogram_db
+from callbacks.tracking.events import Artifact, RunStarted, StatusChanged
 from callbacks.tracking.mlflow_store import MlflowStore, connect
 from experiments.leaderboard.differences import compare_systems, shown_columns, verdict
 from experiments.leaderboard.pictures import learning_curves, quality_and_cost
@@ -70,16 +71,9 @@ def store(text: str, uri: str, folder: Path) -> None:
     """Log the page as the artifact of a run of its own, in the MLflow experiment ``leaderboard``."""
     path = folder / "leaderboard.html"
     path.write_text(text, encoding="utf-8")
-    start = {
-        "experiment": "leaderboard",
-        "run_name": time.strftime("%Y-%m-%d_%H-%M-%S"),
-        "journal": uuid.uuid4().hex,
-        "time_ms": int(time.time() * 1000),
-    }
     tracking = MlflowStore(uri)
-    run_id = tracking.open_run(start)
-    done = {"kind": "status", "status": "FINISHED", "time_ms": int(time.time() * 1000)}
-    tracking.send(run_id, [{"kind": "artifact", "path": path.name, "folder": ""}, done], folder)
+    start = RunStarted("leaderboard", time.strftime("%Y-%m-%d_%H-%M-%S"), uuid.uuid4().hex)
+    tracking.send(tracking.open_run(start), [Artifact(path.name), StatusChanged("FINISHED")], folder)
 
 
 def _tables(found: Sequence[Group]) -> Iterator[str]:
