@@ -11,13 +11,19 @@ import torch
 from torch.utils.data import DataLoader
 
 from datamodules.corpora.building import CorpusSource
-from datamodules.corpora.corpus import DEFAULT_BANK, Corpus, CorpusError, Item, unknown_instrument
+from datamodules.corpora.corpus import (
+    DEFAULT_BANK,
+    Corpus,
+    CorpusError,
+    Item,
+    NoPairsError,
+    unknown_instrument,
+)
 from datamodules.examples.augmentation import Augmentation
 from datamodules.examples.batching import EvaluationBatchSampler, TrainingSampler, collate
 from datamodules.examples.evaluation import EvaluationData, QuestionPlan
 from datamodules.examples.features import FeatureData, PairedFeatureData
 from datamodules.examples.training import (
-    NoPairsError,
     PairedData,
     Selection,
     SelfReferenceData,

@@ -43,6 +43,10 @@ class CorpusError(UserError):
     """A corpus or its request is wrong; the message is one sentence meant for the user."""
 
 
+class NoPairsError(CorpusError):
+    """No piece of the corpus exists on two instruments, as in a corpus of recordings, where pairs are needed."""
+
+
 def unknown_instrument(name: str, known: Sequence[str], where: str) -> CorpusError:
     """The error that names the nearest right instrument."""
     return CorpusError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch.utils.data import Dataset
 
-from datamodules.corpora.corpus import Corpus, CorpusError, Item
+from datamodules.corpora.corpus import Corpus, CorpusError, Item, NoPairsError
 from datamodules.examples.augmentation import Augmentation, Equalizer, Gain
 from datamodules.examples.batching import Example, ExampleKey
 
@@ -118,10 +118,6 @@ class TrainingData(Dataset[Example]):
                 f"{', '.join(instruments)}. Choose other instruments or tracks, or a larger corpus."
             )
         return present
-
-
-class NoPairsError(CorpusError):
-    """No training piece exists on two instruments: the corpus is made of recordings."""
 
 
 class PairedData(TrainingData):

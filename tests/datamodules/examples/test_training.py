@@ -3,12 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datamodules.corpora.corpus import Corpus, CorpusError
+from datamodules.corpora.corpus import Corpus, CorpusError, NoPairsError
 from datamodules.examples.augmentation import Augmentation, Gain
 from datamodules.examples.batching import ExampleKey
 from datamodules.examples.features import FeatureData, PairedFeatureData
 from datamodules.examples.training import (
-    NoPairsError,
     PairedData,
     Selection,
     SelfReferenceData,
