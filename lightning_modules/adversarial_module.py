@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
-from lightning_modules.layers.adversarial import AdversarialLoss
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.transfer_module import TimbreTransferModule
 
@@ -73,7 +72,6 @@ class Player(Generic[ForwardT]):
         parameters: gives what it changes for that.
         optimizer: makes its optimizer.
         losses: forward pass → all that is logged of its losses, among them the one called ``name``.
-        takes_part: whether it learns at present; else it costs no time, and nothing of it is logged.
         every: number of steps of which it learns in one.
         max_norm: norm that its gradients are scaled down to where `Stepping` has no limit.
     """
@@ -82,7 +80,6 @@ class Player(Generic[ForwardT]):
     parameters: Callable[[], Iterable[nn.Parameter]]
     optimizer: OptimizerCallable
     losses: Callable[[ForwardT], Mapping[str, Tensor]]
-    takes_part: bool = True
     every: int = 1
     max_norm: float | None = None
 
@@ -96,12 +93,16 @@ class Game(Generic[ForwardT]):
         generator: makes the forward pass.
         discriminator: judges it; ``None`` where the generator learns from its other terms alone.
         discriminator_first: which of the two has its turn first in every step.
+        is_on: whether anyone learns at present; else the game costs no time, and nothing of it is logged.
+        is_judged: whether the discriminator learns, too.
     """
 
     forward_batch: Callable[[TransferBatch], ForwardT]
     generator: Player[ForwardT]
     discriminator: Player[ForwardT] | None = None
     discriminator_first: bool = True
+    is_on: bool = True
+    is_judged: bool = True
 
     @property
     def players(self) -> list[Player[ForwardT]]:
@@ -111,8 +112,8 @@ class Game(Generic[ForwardT]):
     @property
     def turns(self) -> list[Player[ForwardT]]:
         """The players that learn at present, in the order of their turns."""
-        order = reversed(self.players) if self.discriminator_first else self.players
-        return [player for player in order if player.takes_part]
+        players = self.players if self.is_judged else [self.generator]
+        return [] if not self.is_on else players[::-1] if self.discriminator_first else players
 
 
 class ForwardPasses(Generic[ForwardT]):
@@ -153,7 +154,6 @@ class AdversarialModule(TimbreTransferModule, Generic[ForwardT]):
         loss_weights: weight of each of the generator's terms.
         generator_optimizer: makes the optimizer of the generator.
         discriminator_optimizer: makes the optimizer of the discriminator.
-        adversarial_loss: what both players want of the discriminator's logits.
     """
 
     discriminator: nn.Module | None
@@ -171,13 +171,11 @@ class AdversarialModule(TimbreTransferModule, Generic[ForwardT]):
         loss_weights: DataclassInstance,
         generator_optimizer: OptimizerCallable,
         discriminator_optimizer: OptimizerCallable,
-        adversarial_loss: AdversarialLoss,
     ) -> None:
         super().__init__(sample_rate, instruments, loss_weights)
         self.automatic_optimization = False
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
-        self.adversarial_loss = adversarial_loss
         self._waiting: list[TransferBatch] = []
 
     # ------------------------------------------------------------------ what an architecture implements
@@ -201,7 +199,7 @@ class AdversarialModule(TimbreTransferModule, Generic[ForwardT]):
         """
         raise NotImplementedError
 
-    def generator_parameters(self) -> Sequence[nn.Parameter]:
+    def generator_parameters(self) -> Iterable[nn.Parameter]:
         """The parameters that the generator changes; by default all but the discriminator's."""
         return [p for name, p in self.named_parameters() if not name.startswith("discriminator.")]
 
@@ -226,10 +224,10 @@ class AdversarialModule(TimbreTransferModule, Generic[ForwardT]):
             self.discriminator.parameters,
             self.discriminator_optimizer,
             self.discriminator_terms,
-            takes_part=self.is_judged,
             max_norm=self.discriminator_max_norm,
         )
-        return [Game(self.forward_batch, generator, discriminator, self.discriminator_first)]
+        first, is_judged = self.discriminator_first, self.is_judged
+        return [Game(self.forward_batch, generator, discriminator, first, is_judged=is_judged)]
 
     # ------------------------------------------------------------------ training
 
@@ -263,10 +261,10 @@ class AdversarialModule(TimbreTransferModule, Generic[ForwardT]):
             passes = ForwardPasses(game, batches)
             for player in game.turns:
                 if n_steps % player.every == 0:
-                    parts = self._parts(player, passes.losses(player), len(batches))
+                    parts = self._logged_parts(player, passes.losses(player), len(batches))
                     take_turn(self, optimizer_of[player.name], parts, player.max_norm)
 
-    def _parts(
+    def _logged_parts(
         self, player: Player[Any], losses: Iterable[Mapping[str, Tensor]], n_batches: int
     ) -> Iterator[Tensor]:
         """Log the losses of a player on each batch, and give its parts of the step's mean loss."""

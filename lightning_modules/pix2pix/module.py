@@ -64,14 +64,8 @@ class Pix2PixModule(AdversarialModule[Forward]):
         generator_optimizer: OptimizerCallable = torch.optim.Adam,
         discriminator_optimizer: OptimizerCallable = torch.optim.Adam,
     ) -> None:
-        super().__init__(
-            sample_rate,
-            instruments,
-            loss_weights,
-            generator_optimizer,
-            discriminator_optimizer,
-            adversarial_loss or CrossEntropyLoss(),
-        )
+        super().__init__(sample_rate, instruments, loss_weights, generator_optimizer, discriminator_optimizer)
+        self.adversarial_loss = adversarial_loss or CrossEntropyLoss()
         self.spectrogram = spectrogram or Spectrogram()
         self.conditioned = conditioned
         self.translator = Translator(network, phase or SourcePhase(), self.spectrogram, conditioned)
