@@ -102,5 +102,5 @@ def test_without_a_reference_it_says_what_to_do(pair_batch):
 
 
 def test_without_targets_it_says_what_to_do(pair_batch, tmp_path):
-    with pytest.raises(CorpusError, match="learns from pairs.*OneShotDataModule"):
+    with pytest.raises(CorpusError, match=r"learns from pairs.*OneShotDataModule"):
         logged_after(build(), [pair_batch._replace(target=None)], tmp_path)
