@@ -1,4 +1,4 @@
-"""The best checkpoint of every tested run in MLflow's model registry, under its architecture's name."""
+"""Every tested run's best checkpoint goes into MLflow's model registry, under its architecture's name."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class RegisteredModel(L.Callback):
     """Register ``best.ckpt`` when its test has ended.
 
     Args:
-        enabled: whether to.
+        enabled: whether checkpoints are registered.
     """
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Register the tested checkpoint, if it is the best of this run, not of another one."""
+        """Register the tested checkpoint, if it is the best of this run and not one of another run."""
         tracker = tracker_of(trainer)
         if not self.enabled or tracker is None or not isinstance(pl_module, TimbreTransferModule):
             return

@@ -1,4 +1,4 @@
-"""What `predict` leaves behind: a WAV file for each example."""
+"""The result of `predict`: a WAV file for each example."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class PredictionFiles(L.Callback):
     """Write every transfer of `predict` to ``<piece>_<source>_to_<target>_<number>.wav``.
 
     Args:
-        output: folder; default ``predictions`` in the run's folder, or here where nothing is tracked.
+        output: folder of the files; default ``predictions`` in the run's folder, or in the working directory
+            where nothing is tracked.
     """
 
     def __init__(self, output: str | None = None) -> None:
@@ -28,7 +29,7 @@ class PredictionFiles(L.Callback):
         self._folder = Path()
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Number the files from 0; the first process says where, as only it knows the run's name."""
+        """Number the files from 0, and take the folder from the first process, which alone knows the run."""
         self._n_written = 0
         self._folder = Path(trainer.strategy.broadcast(str(self._wanted_folder(trainer))))
 

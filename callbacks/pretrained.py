@@ -1,4 +1,4 @@
-"""Parts of a module that were trained in another run."""
+"""Parts of a module, such as a vocoder, that were trained in another run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class PretrainedParts(L.Callback):
     A checkpoint of the run itself (``--ckpt_path``) is loaded later and wins.
 
     Args:
-        checkpoint: of the other run: its name, folder, experiment or file.
-        parts: attributes that both modules have, of the same sizes.
-        frozen: whether the parts stand still in the training that follows.
-        runs_dir: where the folders of runs are.
+        checkpoint: name, folder or experiment of the other run, or a checkpoint file of it.
+        parts: attributes of both modules that are networks of the same sizes.
+        frozen: whether the parts keep their weights in the training that follows.
+        runs_dir: folder of all runs.
     """
 
     def __init__(
@@ -32,7 +32,11 @@ class PretrainedParts(L.Callback):
         self.runs_dir = runs_dir
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Copy the weights, before optimizers are made."""
+        """Copy the weights, before optimizers are made.
+
+        Raises:
+            UserError: one of the modules has no such part, or its sizes differ.
+        """
         path = checkpoints.find(self.checkpoint, runs_dir=self.runs_dir)
         other = checkpoints.load_module(path)
         for part in self.parts:

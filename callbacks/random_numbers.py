@@ -1,4 +1,4 @@
-"""Random numbers that a resumed training draws again: dropout, noise, forgotten frames."""
+"""Random numbers of training (dropout, noise, masks) that a resumed training draws again."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class RandomNumbers(L.Callback):
         self._seed = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Take the seed of the run; a checkpoint's own is loaded later and wins."""
+        """Take the seed of the run; that of a checkpoint is loaded later and wins."""
         if stage == "fit":
             self._seed = torch.initial_seed()
 
     def state_dict(self) -> dict[str, Any]:
-        """The seed: one that was drawn at the start of a run is not in its config."""
+        """Keep the seed in checkpoints: one that was drawn when the run began is not in its config."""
         return {"seed": self._seed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """See `state_dict`."""
+        """Take the seed from a checkpoint."""
         self._seed = state_dict["seed"]
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Seed all generators. Processes draw differently, as the examples of one large batch do."""
+        """Seed all generators, differently in each process, as the examples of one large batch draw."""
         entropy = [self._seed, trainer.current_epoch, batch_idx, trainer.global_rank]
         number = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
         torch.manual_seed(number)

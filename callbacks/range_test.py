@@ -1,6 +1,6 @@
 """Learning-rate range test of any module, with one optimizer or several, optimised by Lightning or by hand.
 
-The test is a short training for each optimizer alone, the others standing still, and one for all together.
+The test is a short training of each optimizer alone, while the others stand still, and one of all together.
 Each is a `Trainer.fit` of its own, so that a loader begins where it always begins, and afterwards the module
 and all random numbers are what they were before.
 """
@@ -35,12 +35,15 @@ class RangeTestError(UserError):
 
 @dataclass
 class RangeTest:
-    """What a range test covers.
+    """The settings of a range test.
 
     Args:
         lowest: first learning rate; nothing should happen at it.
-        highest: last one, unless the loss diverges before.
-        n_batches: batches in each of its trainings; more show the curve through more noise.
+        highest: last learning rate, unless the loss diverges before.
+        n_batches: batches in each of the test's trainings; more of them show the curve through more noise.
+
+    Raises:
+        RangeTestError: the rates do not grow, or there are fewer than 10 batches.
     """
 
     lowest: float = 1e-6
@@ -63,7 +66,7 @@ class RateRamp(L.Callback):
     """Let the rate of one optimizer, or of all, grow from batch to batch, and note its loss.
 
     Args:
-        rates: of the batches; after the last one, or when a loss has diverged, the training is stopped.
+        rates: one for each batch; after the last one, or when a loss has diverged, the training is stopped.
         tested: index of the optimizer whose rate grows, while the others stand still; ``None``: all of them.
     """
 
@@ -71,7 +74,7 @@ class RateRamp(L.Callback):
         self.rates = rates
         self.tested = tested
         self.names: list[str] = []
-        """Of the optimizers, by what they train."""
+        """The optimizers' names: the parts that they train."""
         self.losses: list[list[float]] = []
         """For each optimizer the loss of every batch, NaN where it made no step."""
         self._pending: list[Tensor] = []
@@ -91,13 +94,13 @@ class RateRamp(L.Callback):
                 group["lr"] = float(self.rates[self._n_batches - 1]) if self._is_tested(index) else 0.0
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
-        """Remember a loss until it is known whose it is. Automatic and manual optimisation both come here."""
+        """Remember a loss until its optimizer steps. Automatic and manual optimisation both come here."""
         self._pending.append(loss.detach())
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
-        """What was differentiated since the last step is the loss of the optimizer that steps now."""
+        """Note as the loss of the optimizer that steps now what was differentiated since the last step."""
         loss, self._pending = torch.stack(self._pending).sum(), []
         value = float(trainer.strategy.reduce(loss, reduce_op="mean"))
         self.losses[trainer.optimizers.index(optimizer)][-1] = math.inf if math.isnan(value) else value
@@ -105,7 +108,7 @@ class RateRamp(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop at the end of the rates, or before."""
+        """Stop after the last rate, or when a loss has diverged."""
         tested = [losses for index, losses in enumerate(self.losses) if self._is_tested(index)]
         trainer.should_stop = self._n_batches == len(self.rates) or any(map(has_diverged, tested))
 
@@ -137,7 +140,7 @@ def has_diverged(losses: list[float]) -> bool:
 
 
 def trained_parts(module: L.LightningModule, optimizer: Optimizer) -> str:
-    """The parts of ``module`` that ``optimizer`` trains, such as ``discriminator`` or ``network+reverb``."""
+    """Name the parts of ``module`` that ``optimizer`` trains: ``discriminator``, or ``network+reverb``."""
     trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     names = (name for name, parameter in module.named_parameters() if id(parameter) in trained)
     return "+".join(dict.fromkeys(name.partition(".")[0] for name in names))
@@ -152,13 +155,13 @@ def run_range_test(
     """Test each optimizer of ``module`` alone, and all together.
 
     Args:
-        module: comes back as it was.
+        module: the module, whose weights are afterwards what they were before.
         data: a data module or a loader.
         make_trainer: makes a trainer with the given callback and without an end of its own.
         settings: rates and number of batches.
 
     Returns:
-        ``<part> alone`` and, with several optimizers, ``<part> together`` → its curve.
+        The curve of each optimizer, named ``<part> alone``, and with several of them ``<part> together``.
     """
     found: dict[str, RateCurve] = {}
     phases: list[tuple[int | None, str]] = [(0, "alone")]
@@ -174,7 +177,7 @@ def run_range_test(
 
 @contextmanager
 def undone(module: L.LightningModule) -> Iterator[None]:
-    """Whatever happens in here to weights, buffers and random numbers did not happen."""
+    """Put weights, buffers and random numbers back at the end of the ``with`` block."""
     state = deepcopy(module.state_dict())
     try:
         with isolate_rng():

@@ -1,4 +1,4 @@
-"""What makes a run repeatable: resolved config, code version, corpus, seed and package versions."""
+"""The record that makes a run repeatable: resolved config, code version, corpus, seed and packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIG, TEST_CONFIG, PACKAGES = "config.yaml", "test_config.yaml", "packages.txt
 
 
 class RunRecord(SaveConfigCallback):
-    """Store the resolved config and the packages as artifacts, the rest as tags, when a run is set up."""
+    """Store the resolved config and the packages as artifacts and the rest as tags, when a run is set up."""
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Called by Lightning on rank zero, once, after the data module was set up."""
@@ -36,7 +36,7 @@ class RunRecord(SaveConfigCallback):
         tracker.set_tags(code_version() | environment())
 
     def _identity(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """What a leaderboard groups and filters by."""
+        """The tags by which a leaderboard groups and filters."""
         data = getattr(trainer, "datamodule", None)
         return {
             "experiment": self.config.get("experiment"),
@@ -63,18 +63,18 @@ def architecture(module: L.LightningModule) -> str:
 
 
 def _pairs(data: object) -> list[str]:
-    """``source->target`` of everything that the data module asks for."""
+    """``source->target`` of all pairs of instruments that the data module gives."""
     sources, targets = (getattr(data, f"{side}_instruments", ()) for side in ("source", "target"))
     return [f"{source}->{target}" for source in sources for target in targets if source != target]
 
 
 def installed_packages() -> str:
-    """``name==version`` of every installed distribution, one a line."""
+    """List ``name==version`` of every installed distribution, one a line."""
     return "\n".join(sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()})) + "\n"
 
 
 def environment() -> dict[str, str]:
-    """Interpreter, machine and command line."""
+    """Tags of the interpreter, the machine and the command line."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -84,7 +84,7 @@ def environment() -> dict[str, str]:
 
 
 def code_version() -> dict[str, str]:
-    """The git commit and whether files differ from it; nothing outside a git checkout."""
+    """Tags of the git commit and of whether files differ from it; none outside a git checkout."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return {}

@@ -1,4 +1,4 @@
-"""CPU, memory and GPU use of the training process, over time."""
+"""Use of CPU, memory and GPU by the training process, over time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SystemMetrics(L.Callback):
     """Log ``system/…`` every ``every_s`` seconds of training.
 
     Args:
-        every_s: seconds between two readings; 0 turns it off.
+        every_s: seconds between two readings; 0 turns them off.
     """
 
     def __init__(self, every_s: float = 10.0) -> None:
@@ -29,7 +29,7 @@ class SystemMetrics(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log a reading when it is time."""
+        """Log a reading, if the last one is old enough."""
         tracker = tracker_of(trainer)
         if tracker is None or not self.every_s or time.monotonic() - self._last < self.every_s:
             return
@@ -37,7 +37,7 @@ class SystemMetrics(L.Callback):
         tracker.log_metrics(self.read(pl_module.device), n_batches_done(trainer))
 
     def read(self, device: torch.device) -> dict[str, float]:
-        """CPU in per cent of one core since the last reading, memory in MiB, GPU memory on CUDA."""
+        """Read CPU in per cent of one core since the last reading, memory in MiB, and on CUDA its memory."""
         values = {
             "system/cpu_percent": self._process.cpu_percent(),
             "system/memory_mib": self._process.memory_info().rss / MIB,

@@ -1,4 +1,4 @@
-"""The per-piece table of a test as an artifact of the run, and the score of every pair as a metric."""
+"""The per-piece table of a test becomes an artifact of the run, and the score of every pair a metric."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TestTableArtifact(L.Callback):
 
 
 def pair_scores(table: TestTable) -> dict[str, float]:
-    """Mean joint score by ``test/joint_score/<track>/<source>_to_<target>``."""
+    """Mean joint score of every track and pair, named ``test/joint_score/<track>/<source>_to_<target>``."""
     means = {group: part.means().get("joint_score") for group, part in table.by_group().items()}
     return {
         f"test/joint_score/{track}/{pair.replace('->', '_to_')}": mean

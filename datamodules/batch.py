@@ -1,9 +1,7 @@
-"""What travels from a data module to a LightningModule: one small named type.
+"""The batch that travels from a data module to a LightningModule.
 
-Shape letters, the same everywhere in the suite:
-
-``B`` examples in a batch, ``T`` samples of audio, ``R`` samples of reference audio,
-``N`` feature frames.
+Shape letters, the same everywhere in the suite: ``B`` examples in a batch, ``T`` samples of audio, ``R``
+samples of reference audio, ``N`` feature frames.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ FRAME_RATE_HZ = 250
 
 
 class Features(NamedTuple):
-    """Frame-wise description of monophonic audio, ``FRAME_RATE_HZ`` frames a second.
+    """Frame-wise features of monophonic audio, ``FRAME_RATE_HZ`` frames a second.
 
     Frame ``n`` describes the audio around time ``n / FRAME_RATE_HZ``; audio of ``T`` samples at rate
     ``sr`` has ``N = ceil(T * FRAME_RATE_HZ / sr)`` frames.
@@ -26,42 +24,42 @@ class Features(NamedTuple):
     f0_hz: Tensor
     """``(B, N)`` fundamental frequency in Hz, positive everywhere (a guess where unvoiced)."""
     f0_confidence: Tensor
-    """``(B, N)`` the tracker's confidence that the frame is voiced, in [0, 1]."""
+    """``(B, N)`` confidence of the pitch tracker that the frame is voiced, in [0, 1]."""
     loudness_db: Tensor
-    """``(B, N)`` A-weighted loudness in dB, floor −80."""
+    """``(B, N)`` A-weighted loudness in dB re full scale, at least −80."""
 
 
 class TransferBatch(NamedTuple):
     """A batch for training or judging a timbre transfer. Audio is mono float32 in [−1, 1]."""
 
     source: Tensor
-    """``(B, T)`` the audio whose notes are kept."""
+    """``(B, T)`` audio whose notes are kept."""
     reference: Tensor
-    """``(B, R)`` another piece on the target instrument: it shows the wanted timbre."""
+    """``(B, R)`` audio of another piece on the target instrument, which shows the wanted timbre."""
     target: Tensor | None
-    """``(B, T)`` the source's notes on the target instrument; ``None`` where data is unpaired."""
+    """``(B, T)`` audio of the source's notes on the target instrument; ``None`` where there are no pairs."""
     source_instrument: Tensor
-    """``(B,)`` long, index into the data module's ``instruments``."""
+    """``(B,)`` long, index of the source's instrument in the data module's ``instruments``."""
     target_instrument: Tensor
-    """``(B,)`` long, index into the data module's ``instruments``."""
+    """``(B,)`` long, index of the target instrument in the data module's ``instruments``."""
     piece: list[str]
-    """Piece id of each source; the unit of splits and of bootstrap intervals."""
+    """Piece id of each source; confidence intervals resample pieces."""
     reference_piece: list[str]
     """Piece id of each reference."""
     track: list[str]
-    """``monophonic`` or ``polyphonic``, of each source."""
+    """Track of each source, ``monophonic`` or ``polyphonic``."""
     features: Features | None = None
-    """Features of ``target`` where there is one, else of ``source``; only where a data module gives them."""
+    """Features of the target; ``None`` in batches of a data module that gives none."""
     source_features: Features | None = None
-    """Features of ``source`` where it is another instrument than ``target``; likewise."""
+    """Features of the source, where it is another instrument than the target; otherwise ``None``."""
     wrong_notes: Tensor | None = None
-    """``(B, T)`` the target instrument playing a third piece; test batches only, for the anchors."""
+    """``(B, T)`` audio of a third piece on the target instrument, for an anchor; evaluation batches only."""
     other_recording: Tensor | None = None
-    """``(B, T)`` the source's notes on the same instrument of another bank; test batches only, and only
-    where the corpus holds such a bank."""
+    """``(B, T)`` audio of the source's notes on the target instrument of another bank, for an anchor;
+    evaluation batches only, of a corpus that has such a bank."""
 
     def examples(self, which: slice) -> TransferBatch:
-        """The batch that holds only these of its examples."""
+        """Make a batch of a part of the examples."""
 
         def of(part: Any) -> Any:
             if isinstance(part, Features):

@@ -1,10 +1,11 @@
-"""Lightning data modules over any corpus: they differ in the training examples and share the test."""
+"""Lightning data modules over any corpus: they differ in the training examples and share the evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import lightning as L
 import torch
@@ -16,51 +17,55 @@ from datamodules.corpora.corpus import (
     Corpus,
     CorpusError,
     Item,
-    NoPairsError,
     unknown_instrument,
 )
 from datamodules.examples.augmentation import Augmentation
 from datamodules.examples.batching import EvaluationBatchSampler, TrainingSampler, collate
-from datamodules.examples.evaluation import EvaluationData, QuestionPlan
-from datamodules.examples.features import FeatureData, PairedFeatureData
+from datamodules.examples.evaluation import EvaluationCase, EvaluationData, EvaluationPlan
 from datamodules.examples.training import (
     PairedData,
     Selection,
     SelfReferenceData,
     TrainingData,
     UnpairedData,
+    has_pairs,
 )
+from datamodules.examples.training_with_features import FeatureData, PairedFeatureData
 from datamodules.features.frames import FeatureCache
 from datamodules.features.pitch import PestoTracker, PitchTracker
+from runtime.messages import say
 
 Track = Literal["monophonic", "polyphonic"]
 
 
 class TransferDataModule(L.LightningDataModule):
-    """Batches for timbre transfer. Subclasses say what a training example is; the test is the same for all.
+    """Batches for timbre transfer, and what modules, callbacks and commands may ask of any data module.
+
+    A subclass says what a training example is; validation and test are the same for all.
 
     Args:
-        corpus: where the audio comes from; it is built on first use, found again later.
-        sample_rate: of all audio, in Hz; the model's is linked to it.
-        corpora_dir: folder that prepared corpora are kept in.
+        corpus: describes the corpus, which is built on first use and found again later.
+        sample_rate: sample rate of all audio in Hz; the model's is linked to it.
+        corpora_dir: folder that corpora are kept in.
         source_instruments: instruments to transfer from; all by default.
         target_instruments: instruments to transfer to; all by default.
-        tracks: which music to train and test on.
+        tracks: kinds of music to train and test on.
         segment_s: length of a training segment in seconds; shorter pieces are continued with silence.
         reference_s: length of the references in seconds, in training and validation.
-        batch_size: examples a batch and device. Validation and test use it too.
-        batches_per_epoch: training batches between two validations' opportunities; examples never run out.
+        batch_size: examples in a batch on each device, in training, validation and test.
+        batches_per_epoch: training batches in an epoch, after which a validation may follow; examples never
+            run out.
         num_workers: processes that load batches; 0 loads in the training process, which is often quickest.
-        seed: of the training examples. The same seed gives the same examples for any number of workers and
-            ranks; validation and test examples do not depend on it.
-        augmentation: changes of the training audio on the fly.
+        seed: seed of the training examples. The same seed gives the same examples with any number of workers
+            and ranks; validation and test examples do not depend on it.
+        augmentation: effects on the training audio.
         val_clips: number of validation examples, spread over the pairs of instruments.
         val_clip_s: their length in seconds.
-        test_clip_s: length of the test clips in seconds; null for whole pieces, one at a time.
-        test_reference_s: length of the references in the test in seconds, whatever training had: every system
-            is shown the same.
-        test_pieces: pieces for each track and pair of instruments in the test; null for all.
-        test_bank: where targets and references of the test come from; a rendered corpus has a second bank,
+        test_clip_s: length of the test clips in seconds; null is whole pieces, in batches of one.
+        test_reference_s: length of the references in the test in seconds; it does not depend on that in
+            training, so that every system is shown the same.
+        test_pieces: pieces of each track and pair of instruments in the test; null is all.
+        test_bank: bank of the targets and references in the test; a rendered corpus has a second bank,
             ``elsewhere``, that training never hears.
         prepare_workers: processes that build corpus and features; by default one a core.
     """
@@ -93,7 +98,7 @@ class TransferDataModule(L.LightningDataModule):
         self.sample_rate = sample_rate
         self.corpora_dir = corpora_dir
         self.instruments = sorted(corpus.instruments)
-        """Every instrument of the corpus; the ids in a batch are places in this list."""
+        """Every instrument of the corpus, sorted; the instrument ids in a batch are indices of this list."""
         self.source_instruments = self._known(source_instruments)
         self.target_instruments = self._known(target_instruments)
         self._require_a_pair()
@@ -117,17 +122,20 @@ class TransferDataModule(L.LightningDataModule):
     # ------------------------------------------------------------------ what a subclass may change
 
     def training_data(self) -> TrainingData:
-        """The training examples."""
+        """Make the dataset of training examples."""
         raise NotImplementedError
 
     def prepare_features(self, corpus: Corpus) -> None:
-        """Compute what is cached beside the corpus; nothing by default. Runs in one process a machine."""
+        """Compute what is cached beside the corpus: nothing by default. It runs in one process a machine."""
+
+    training_without_pairs: ClassVar[str] = ""
+    """What training examples are where a corpus has no pairs, if that changes them: a clause for users."""
 
     # ------------------------------------------------------------------ corpus
 
     @property
     def corpus(self) -> Corpus:
-        """The corpus, open. Available after `setup`."""
+        """The corpus, open for reading. Available after `setup`."""
         if self._corpus is None:
             raise CorpusError(
                 "The corpus is not open yet: call prepare_data() and setup() of the data module first."
@@ -139,13 +147,33 @@ class TransferDataModule(L.LightningDataModule):
         """The corpus' folder. Available after `setup`."""
         return self.corpus.root
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether training pieces exist on source and target instruments, as in corpora rendered from scores.
+
+        Available after `setup`. Corpora of recordings have no pairs.
+        """
+        return has_pairs(self.selection(self.reference_s))
+
+    @property
+    def instrument_pairs(self) -> list[tuple[str, str]]:
+        """Every pair (source instrument, target instrument) of different instruments that is asked for."""
+        sides = product(self.source_instruments, self.target_instruments)
+        return [(source, target) for source, target in sides if source != target]
+
     def prepare_data(self) -> None:
-        """Build the corpus and its features, or find them; Lightning calls it in one process a machine."""
+        """Build the corpus and its features, or find them; Lightning calls this in one process a machine.
+
+        Where the corpus has no pairs, say once what that changes.
+        """
+        is_first_time = self._corpus is None
         self._corpus = self._prepared()
         self.prepare_features(self._corpus)
+        if is_first_time and not self.has_pairs:
+            say(self._note_without_pairs())
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the corpus; Lightning calls it in every process, after `prepare_data`."""
+        """Open the corpus; Lightning calls this in every process, after `prepare_data`."""
         self._corpus = self._prepared()
 
     def _prepared(self) -> Corpus:
@@ -153,39 +181,40 @@ class TransferDataModule(L.LightningDataModule):
             Path(self.corpora_dir), self.sample_rate, workers=self.prepare_workers
         )
 
+    def _note_without_pairs(self) -> str:
+        return (
+            f"Note: {self.corpus_root} has no pairs (pieces on a source and a target instrument), so "
+            "validation and test have no targets: they compare a transfer's notes with the source, and its "
+            f"timbre with the reference{self.training_without_pairs and '; '}{self.training_without_pairs}."
+        )
+
     # ------------------------------------------------------------------ loaders
 
     def train_dataloader(self) -> DataLoader:
-        """Endless examples, ``batches_per_epoch`` batches at a time."""
+        """Load endless examples, ``batches_per_epoch`` batches at a time."""
         sampler = TrainingSampler(
             self.batch_size, self.batches_per_epoch, *self._rank(), *self._resumed_progress()
         )
         return self._loader(self.training_data(), batch_size=self.batch_size, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader:
-        """Fixed clips, the same for every experiment with these instruments."""
-        plan = QuestionPlan(self.corpus, "val", self.tracks)
-        questions = plan.interleaved(self.source_instruments, self.target_instruments, self.val_clips)
-        self._require_some(questions, "validation")
-        return self._evaluation_loader(
-            EvaluationData(self.corpus, self.instruments, questions, self.val_clip_s, self.reference_s)
-        )
+        """Load the validation clips, the same for every experiment with these instruments."""
+        plan = EvaluationPlan(self.corpus, "val", self.tracks)
+        cases = plan.interleaved(self.source_instruments, self.target_instruments, self.val_clips)
+        return self._evaluation_loader("validation", cases, self.val_clip_s, self.reference_s)
 
     def test_dataloader(self) -> DataLoader:
-        """Fixed pieces, clips and references, the same for every experiment with these instruments."""
-        plan = QuestionPlan(self.corpus, "test", self.tracks, self.test_bank)
-        questions = plan.questions(self.source_instruments, self.target_instruments, self.test_pieces)
-        self._require_some(questions, "test")
-        return self._evaluation_loader(
-            EvaluationData(self.corpus, self.instruments, questions, self.test_clip_s, self.test_reference_s)
-        )
+        """Load the test clips and references, the same for every experiment with these instruments."""
+        plan = EvaluationPlan(self.corpus, "test", self.tracks, self.test_bank)
+        cases = plan.cases(self.source_instruments, self.target_instruments, self.test_pieces)
+        return self._evaluation_loader("test", cases, self.test_clip_s, self.test_reference_s)
 
     def predict_dataloader(self) -> DataLoader:
-        """The test clips."""
+        """Load the test clips."""
         return self.test_dataloader()
 
     def selection(self, reference_s: float) -> Selection:
-        """What a training dataset draws from."""
+        """Say what training examples are drawn from, with references of ``reference_s`` seconds."""
         return Selection(
             corpus=self.corpus,
             instruments=self.instruments,
@@ -198,8 +227,16 @@ class TransferDataModule(L.LightningDataModule):
             augmentation=self.augmentation,
         )
 
-    def _evaluation_loader(self, data: EvaluationData) -> DataLoader:
-        batch_size = 1 if data.clip_samples is None else self.batch_size
+    def _evaluation_loader(
+        self, split: str, cases: Sequence[EvaluationCase], clip_s: float | None, reference_s: float
+    ) -> DataLoader:
+        if not cases:
+            raise CorpusError(
+                f"{self.corpus_root} has no {' or '.join(self.tracks)} {split} piece on "
+                f"{', '.join(self.source_instruments)}: prepare a larger corpus, or choose other tracks."
+            )
+        data = EvaluationData(self.corpus, self.instruments, cases, clip_s, reference_s)
+        batch_size = 1 if clip_s is None else self.batch_size
         return self._loader(data, batch_sampler=EvaluationBatchSampler(len(data), batch_size, *self._rank()))
 
     def _loader(self, data: torch.utils.data.Dataset, **dealt: Any) -> DataLoader:
@@ -216,7 +253,7 @@ class TransferDataModule(L.LightningDataModule):
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _resumed_progress(self) -> tuple[int, int]:
-        """The epoch to begin with, and how many of its batches were trained before an interruption."""
+        """Give the epoch to begin with, and how many of its batches were done before an interruption."""
         if self.trainer is None:
             return 0, 0
         loop: Any = self.trainer.fit_loop  # whose counters have only their base class as type
@@ -234,23 +271,19 @@ class TransferDataModule(L.LightningDataModule):
         return list(names or self.instruments)
 
     def _require_a_pair(self) -> None:
-        if len({*self.source_instruments, *self.target_instruments}) < 2:
+        if not self.instrument_pairs:
             raise CorpusError(
                 f"There is one instrument only ({', '.join(self.source_instruments) or 'none'}), and a "
-                "transfer needs two: one to take the notes from and another to play them. Add one to the "
+                "transfer needs two, one to take the notes from and another to play them: add one to the "
                 "corpus, or to source_instruments or target_instruments."
-            )
-
-    def _require_some(self, questions: Sequence[object], split: str) -> None:
-        if not questions:
-            raise CorpusError(
-                f"{self.corpus_root} has no {' or '.join(self.tracks)} {split} piece on "
-                f"{', '.join(self.source_instruments)}. Prepare a larger corpus, or choose other tracks."
             )
 
 
 class PairedDataModule(TransferDataModule):
-    """Source and target: the same segment of a piece on two instruments. Training reads no references."""
+    """Pairs: source and target are the same segment of a piece on two instruments. There are no references.
+
+    Over recordings, which have no pairs, training raises `NoPairsError`.
+    """
 
     def training_data(self) -> TrainingData:
         """See `TransferDataModule.training_data`."""
@@ -258,7 +291,7 @@ class PairedDataModule(TransferDataModule):
 
 
 class UnpairedDataModule(TransferDataModule):
-    """A source of one instrument and, as reference, another piece on another instrument; no target."""
+    """A source of one instrument, and another piece on another instrument as reference, without a target."""
 
     def training_data(self) -> TrainingData:
         """See `TransferDataModule.training_data`."""
@@ -266,27 +299,26 @@ class UnpairedDataModule(TransferDataModule):
 
 
 class OneShotDataModule(TransferDataModule):
-    """Source, a reference of another piece on the target's instrument, and target.
+    """Pairs of source and target, with another piece on the target's instrument as reference.
 
-    Over recordings, where no piece is there on two instruments, the examples are self-supervised:
+    Over recordings, which have no pairs, examples are self-supervised:
     see `datamodules.examples.training.SelfReferenceData`.
     """
 
+    training_without_pairs = "training is self-supervised, from a perturbed copy of a recording back to it"
+
     def training_data(self) -> TrainingData:
         """See `TransferDataModule.training_data`."""
-        selection = self.selection(self.reference_s)
-        try:
-            return PairedData(selection)
-        except NoPairsError:
-            return SelfReferenceData(selection)
+        kind = PairedData if self.has_pairs else SelfReferenceData
+        return kind(self.selection(self.reference_s))
 
 
 class FeatureDataModule(TransferDataModule):
-    """Segments of the target instruments with f0, confidence and loudness; source and target are the same.
+    """Segments of the target instruments with f0, confidence and loudness, for resynthesis.
 
     Args:
-        pitch_tracker: gives f0 and confidence, cached beside the corpus under its name; PestoTracker by
-            default.
+        pitch_tracker: gives f0 and confidence, which are cached beside the corpus under the tracker's name;
+            PestoTracker by default.
     """
 
     def __init__(
@@ -297,37 +329,38 @@ class FeatureDataModule(TransferDataModule):
 
     def prepare_features(self, corpus: Corpus) -> None:
         """See `TransferDataModule.prepare_features`."""
-        self._cache(corpus).build(self._training_items(corpus), self.prepare_workers)
+        self._cache(corpus).build(self.featured_items(), self.prepare_workers)
 
     def training_data(self) -> TrainingData:
         """See `TransferDataModule.training_data`."""
         return FeatureData(self.selection(reference_s=0.0), self._cache(self.corpus))
 
+    def featured_items(self) -> list[Item]:
+        """List the items whose features training reads. Available after `setup`."""
+        wanted = set(self.target_instruments)
+        return [i for i in self.corpus.select("train") if i.instrument in wanted and i.track in self.tracks]
+
     def _cache(self, corpus: Corpus) -> FeatureCache:
         return FeatureCache(corpus, self.pitch_tracker)
 
-    def _training_items(self, corpus: Corpus) -> list[Item]:
-        wanted = set(self.target_instruments)
-        return [i for i in corpus.select("train") if i.instrument in wanted and i.track in self.tracks]
-
 
 class PairedFeatureDataModule(FeatureDataModule):
-    """As FeatureDataModule, with the features of a source instrument that plays the same notes beside.
+    """Pairs of segments, the same notes on a source and a target instrument, with the features of both.
 
-    Over recordings, where no piece is there on two instruments, the examples are those of
-    FeatureDataModule.
+    Over recordings, which have no pairs, examples are those of `FeatureDataModule`.
     """
+
+    training_without_pairs = "training resynthesises the target instruments alone"
 
     def training_data(self) -> TrainingData:
         """See `TransferDataModule.training_data`."""
-        try:
-            return PairedFeatureData(self.selection(reference_s=0.0), self._cache(self.corpus))
-        except NoPairsError:
+        if not self.has_pairs:
             return super().training_data()
+        return PairedFeatureData(self.selection(reference_s=0.0), self._cache(self.corpus))
 
-    def _training_items(self, corpus: Corpus) -> list[Item]:
-        try:
-            pairs = PairedData(self.selection(reference_s=0.0)).all_pairs()
-        except NoPairsError:
-            return super()._training_items(corpus)
+    def featured_items(self) -> list[Item]:
+        """See `FeatureDataModule.featured_items`."""
+        if not self.has_pairs:
+            return super().featured_items()
+        pairs = PairedData(self.selection(reference_s=0.0)).all_pairs()
         return sorted({item for pair in pairs for item in pair})

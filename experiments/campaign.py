@@ -26,7 +26,9 @@ from callbacks.tracking.run_lock import is_running
 from experiments.command_line import catalogue
 from experiments.command_line.resolver import DEFAULT_SCALE, ResolvedConfig, resolve
 from experiments.leaderboard import finished_runs
-from runtime.errors import UserError, last_words, run_command
+from runtime.errors import UserError, run_command
+from runtime.processes import last_words
+from runtime.threads import ONE_THREAD
 
 LIST = Path(__file__).parent / "leaderboard" / "experiments.yaml"
 LOGS = ".campaign"
@@ -34,7 +36,6 @@ LOGS = ".campaign"
 PAGE = "leaderboard.html"
 """In the folder of runs."""
 LOOK_EVERY_S = 1.0
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class Job(NamedTuple):
@@ -217,7 +218,7 @@ class Campaign:
 
     def _start(self, job: Job) -> None:
         log = self._log(job.name)
-        environment = os.environ | dict.fromkeys(THREADS, "1") | {"MLFLOW_TRACKING_URI": self.settings.uri}
+        environment = os.environ | ONE_THREAD | {"MLFLOW_TRACKING_URI": self.settings.uri}
         command = [sys.executable, "-m", "experiments.run", *job.arguments, *self._checkpoint(job)]
         with log.open("wb") as file:
             # A session of its own: Ctrl-C reaches it once, from here.

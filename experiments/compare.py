@@ -36,27 +36,34 @@ def main(arguments: list[str] | None = None) -> int:
         except Unreachable as error:
             raise UserError(f"The tracking server {options.uri} does not answer: {error}.") from error
     if document:
-        _deliver(document, options.output)
+        _write(document, options.output)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m experiments.compare", description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--format", choices=["table", "json", "html", "markdown"], default="table")
+    add(
+        "--format",
+        choices=["table", "json", "html", "markdown"],
+        default="table",
+        help="a table in the terminal, JSON for programs, a page to look at and listen to, or a page of "
+        "documentation (default: %(default)s)",
+    )
     add(
         "--against",
         nargs=2,
         action="append",
         default=[],
         metavar=("A", "B"),
-        help="differences A − B of two experiments, piece by piece (table and json: nothing else)",
+        help="compare two experiments piece by piece, as differences A − B; may be repeated (table and json "
+        "then show nothing else)",
     )
-    add("--pair", metavar="SOURCE->TARGET", help="only this pair of instruments")
-    add("--tag", action="append", default=[], metavar="NAME=VALUE", help="only runs with this tag")
-    add("--all", action="store_true", help="every run by itself: repetitions too, seeds apart")
-    add("--output", type=Path, help="write to this file (html, markdown: default leaderboard.html, .md)")
-    add("--uri", default=default_tracking_uri(), help="tracking URI (default: %(default)s)")
+    add("--pair", metavar="SOURCE->TARGET", help="show only this pair of instruments")
+    add("--tag", action="append", default=[], metavar="NAME=VALUE", help="take only runs with this tag")
+    add("--all", action="store_true", help="show every run by itself, without averaging seeds or repetitions")
+    add("--output", type=Path, help="the file to write (default for html: leaderboard.html; markdown: .md)")
+    add("--uri", default=default_tracking_uri(), help="the MLflow tracking URI (default: %(default)s)")
     return parser
 
 
@@ -68,7 +75,7 @@ def _tags(pairs: list[str]) -> dict[str, str]:
 
 
 def _document(options: argparse.Namespace, systems: list[System], folder: Path) -> str:
-    """The text to deliver; tables go to the terminal, and Markdown to its page, by themselves."""
+    """The text to write; empty where it is in the terminal or in a Markdown page already."""
     if not systems and options.format != "json":
         print(
             f"No tested run on {options.uri} yet; `python -m experiments.run` says how to start.",
@@ -140,7 +147,7 @@ def _page(
     return text
 
 
-def _deliver(document: str, output: Path | None) -> None:
+def _write(document: str, output: Path | None) -> None:
     if output is None:
         print(document)
         return

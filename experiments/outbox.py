@@ -1,4 +1,4 @@
-"""Values that a tracking server did not get: ``python -m experiments.outbox`` lists and sends them."""
+"""List what a tracking server did not get of the runs, or send it: ``python -m experiments.outbox send``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,8 @@ from runtime.errors import UserError, run_command
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """List or send what tracking servers did not get."""
-    parser = argparse.ArgumentParser("python -m experiments.outbox", description=main.__doc__)
-    parser.add_argument("action", nargs="?", choices=["list", "send"], default="list")
-    parser.add_argument("run_dirs", nargs="*", type=Path, help="run folders (default: every one below runs/)")
-    parser.add_argument("--uri", default=default_tracking_uri(), help="tracking URI (default: %(default)s)")
-    options = parser.parse_args(arguments)
+    """List or send what a tracking server did not get."""
+    options = _parser().parse_args(arguments)
     journals = [journal for journal in _journals(options.run_dirs) if journal.pending(options.uri)]
     if not journals:
         print(f"Nothing to send: {options.uri} has every run.")
@@ -25,6 +21,22 @@ def main(arguments: list[str] | None = None) -> int:
         if options.action == "send":
             _send(journal, options.uri)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    description = __doc__.partition(":")[0] + "."
+    parser = argparse.ArgumentParser("python -m experiments.outbox", description=description)
+    add = parser.add_argument
+    add(
+        "action",
+        nargs="?",
+        choices=["list", "send"],
+        default="list",
+        help="list the runs with events that the server did not get, or send these (default: %(default)s)",
+    )
+    add("run_dirs", nargs="*", type=Path, help=f"folders of runs (default: every one below {RUNS_DIR}/)")
+    add("--uri", default=default_tracking_uri(), help="the MLflow tracking URI (default: %(default)s)")
+    return parser
 
 
 def _journals(run_dirs: list[Path]) -> list[Journal]:

@@ -231,13 +231,9 @@ def _run(options: argparse.Namespace) -> int:
         cheap = tuple(f for f in SIGNAL_METRICS if f.__name__ not in ("pesq", "visqol"))
         setting = setting._replace(signal_metrics=cheap, melody_metrics=())
     job = partial(measure_anchors, setting=setting)
-    values = [found for _, found in run_jobs(job, asked, "Ranking", initializer=_use_one_thread)]
+    values = [found for _, found in run_jobs(job, asked, "Ranking")]
     print(as_markdown(count_failures(values), len(values)))
     return 0
-
-
-def _use_one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 if __name__ == "__main__":

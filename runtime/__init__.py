@@ -1,1 +1,1 @@
-"""What everything stands on and what knows nothing of music: errors, files, processes, threads, hashes."""
+"""What all of the suite stands on and what knows nothing of music: errors, files, processes, hashes."""

@@ -1,4 +1,4 @@
-"""Errors that a user can cause end in one sentence and exit code 2, without a traceback."""
+"""Errors that a user can cause: a command ends with one sentence and exit code 2, without a traceback."""
 
 from __future__ import annotations
 
@@ -7,34 +7,33 @@ import errno
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}
+"""Codes of `OSError` that say that a disk is full or may not be written to."""
 
 
 class UserError(ValueError):
-    """Something a user can cause and repair; the message is one sentence (what, where, what to do).
+    """An error that a user can cause and repair; its message is one sentence: what, where, what to do.
 
-    Every other error that a user can cause inherits from this one (`CorpusError`, `AudioFileError`, …), so
-    that commands print its sentence and end without a traceback.
+    Every other such error inherits from this one, so that commands print its sentence and no traceback.
     """
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
-    """``" Did you mean 'x'?"`` with the candidate most like ``name``, or an empty string."""
-    # Spelling decides first; a candidate that only contains the name comes next ("lstm" for "ddsp_lstm").
+    """Ask ``" Did you mean 'x'?"`` with the candidate most like ``name``; an empty string if none is."""
+    # Spelling decides first; next come candidates that contain the name, as "ddsp_lstm" contains "lstm".
     known = sorted(set(candidates))
     matches = difflib.get_close_matches(name, known, n=1, cutoff=0.6) or [c for c in known if name in c]
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 
 def is_meant_for_users(error: BaseException) -> bool:
-    """Whether ``error`` is a `UserError` or says that a disk is full or forbidden."""
+    """Tell whether ``error`` is a `UserError`, or says that a disk is full or may not be written to."""
     return isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in DISK_ERRORS)
 
 
 def users_error(error: BaseException | None) -> BaseException | None:
-    """``error``, or what caused it (the parser wraps what a class raises), if that is meant for users."""
+    """Find the error that is meant for users: ``error``, or a cause of it, as parsers wrap errors."""
     while error is not None and not is_meant_for_users(error):
         error = error.__cause__
     return error
@@ -42,7 +41,7 @@ def users_error(error: BaseException | None) -> BaseException | None:
 
 @contextmanager
 def one_sentence_errors() -> Iterator[None]:
-    """End the process with one sentence on standard error for whatever a user can cause."""
+    """End the process with one sentence on standard error at an error that is meant for users."""
     try:
         yield
     except Exception as error:
@@ -52,14 +51,7 @@ def one_sentence_errors() -> Iterator[None]:
         sys.exit(2)
 
 
-def last_words(output: Path) -> str:
-    """Why a process ended, from what it printed: its last line, or the sentence of `one_sentence_errors`."""
-    text = output.read_text(encoding="utf-8", errors="replace")
-    lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
-    return next((line for line in reversed(lines) if line.startswith("error:")), (lines or ["no output"])[-1])
-
-
 def run_command(command: Callable[[], int | None]) -> None:
-    """Run a command line entry and exit with its code."""
+    """Run the main function of a command and exit with its code; see `one_sentence_errors`."""
     with one_sentence_errors():
         sys.exit(command() or 0)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and folders that one process works in at a time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from filelock import FileLock, Timeout
+
+from runtime.messages import say
+
 
 @contextmanager
 def write_beside(path: str | Path) -> Iterator[IO[bytes]]:
     """Write to a temporary file in the folder of ``path``; rename it when complete, remove it on errors."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # "." and ".partial": never listed as audio, and recognisable when a killed process left one behind.
+    # The dot keeps searches for audio from finding it; the suffix tells what a killed process left behind.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -25,3 +29,18 @@ def write_beside(path: str | Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold the lock of a file or folder that is being made; where another process has it, say so and wait."""
+    lock = FileLock(path.parent / f".{path.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"Another process is preparing {path}; waiting until it has finished.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,4 +1,4 @@
-"""Run jobs in several processes, with a progress bar, so that Ctrl-C or SIGTERM stops all of them at once."""
+"""Jobs in several processes, with a progress bar, all of which Ctrl-C or SIGTERM stops at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from typing import TypeVar
 
 from rich.console import Console
@@ -23,14 +23,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from runtime.processes import available_cores, end_with_parent
+from runtime.threads import ONE_THREAD
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-
-
-def available_cores() -> int:
-    """Cores this process may use (fewer than the machine has, in a container or a batch job)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_jobs(
@@ -39,22 +36,18 @@ def run_jobs(
     description: str,
     workers: int | None = None,
     progress: bool = True,
-    initializer: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Job, Result]]:
-    """Apply ``function`` to every job and give each job with its result as soon as it is ready, in any order.
+    """Apply ``function`` to every job; give each job with its result as soon as it is ready, in any order.
 
     Args:
-        function: a function at the top level of a module; it runs in other processes.
-        jobs: its arguments, one each; they must pickle.
-        description: what the progress bar says.
-        workers: processes, one thread each; ``None`` is one a core. One process runs the jobs right here.
-        progress: show a bar on standard error.
-        initializer: runs first in each worker, such as ``torch.set_num_threads(1)``.
+        function: function at the top level of a module; it runs in other processes.
+        jobs: arguments of the function, one for each call; they must pickle.
+        description: title of the progress bar.
+        workers: processes, of one thread each; ``None`` is one a core. One worker is this process itself.
+        progress: show a progress bar on standard error.
     """
     workers = min(workers or available_cores(), len(jobs))
-    results = (
-        _here(function, jobs, initializer) if workers <= 1 else _there(function, jobs, workers, initializer)
-    )
+    results = _here(function, jobs) if workers <= 1 else _in_workers(function, jobs, workers)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bar = Progress(
         *columns,
@@ -67,27 +60,20 @@ def run_jobs(
         yield from bar.track(results, total=len(jobs), description=description)
 
 
-def _here(
-    function: Callable[[Job], Result], jobs: Sequence[Job], initializer: Callable[[], None] | None
-) -> Iterator[tuple[Job, Result]]:
-    if initializer is not None and jobs:
-        initializer()
+def _here(function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result]]:
     for job in jobs:
         yield job, function(job)
 
 
-def _there(
-    function: Callable[[Job], Result],
-    jobs: Sequence[Job],
-    workers: int,
-    initializer: Callable[[], None] | None,
+def _in_workers(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Iterator[tuple[Job, Result]]:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)  # inherited by the workers, before they import anything that reads it
+    os.environ.update(ONE_THREAD)  # workers inherit it before they import what reads it
     # spawn and not fork: a parent with threads (torch, MLflow) must not be forked.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (initializer,))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
     try:
-        # A few jobs ahead and no more: 100,000 at once would all be pickled before the first result.
+        # Only a few jobs ahead: 100,000 at once would all be pickled before the first result.
         remaining = iter(jobs)
         pending: dict[Future[Result], Job] = {}
         while True:
@@ -109,7 +95,7 @@ def _there(
 
 @contextmanager
 def _ending_on_sigterm() -> Iterator[None]:
-    """SIGTERM ends the process from in here; Lightning's own handler only notes it for after the batch."""
+    """Let SIGTERM end the process at once; the handler of a training only notes it for after the batch."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may change how a signal is handled
         return
@@ -122,7 +108,7 @@ def _ending_on_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_deferred() -> Iterator[None]:
-    """What starts in here is deaf to Ctrl-C, which a whole terminal gets; the parent hears it afterwards."""
+    """Keep Ctrl-C, which a terminal sends to all, from processes started in here; get it afterwards."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may change how a signal is handled
         return
@@ -138,16 +124,6 @@ def _interrupts_deferred() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-def _start_worker(initializer: Callable[[], None] | None) -> None:
+def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if initializer is not None:
-        initializer()
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed cannot stop its workers, which would go on for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()

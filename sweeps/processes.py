@@ -15,13 +15,12 @@ import os
 import runpy
 import signal
 import sys
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from runtime.errors import last_words
+from runtime.processes import end_with_parent, last_words
 
 STOP_S = 60.0
 """How long a process that was asked to end may write its last checkpoint."""
@@ -98,11 +97,4 @@ def _run(arguments: list[str], output: str, environment: dict[str, str], folder:
 def _lead_group() -> None:
     """Make this process the first of a group, and end the group when the worker ends."""
     os.setsid()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os.killpg(0, signal.SIGKILL)
+    end_with_parent(whole_group=True)

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runtime.threads import ONE_THREAD
+
 # Before torch and NumPy are imported: several test processes share the cores.
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+for variable, value in ONE_THREAD.items():
+    os.environ.setdefault(variable, value)
 
 from pathlib import Path  # noqa: E402
 from typing import NamedTuple  # noqa: E402
@@ -17,7 +19,7 @@ import pytest  # noqa: E402
 
 from datamodules.corpora.corpus import Corpus  # noqa: E402
 from datamodules.corpora.rendering import RenderedCorpus  # noqa: E402
-from datamodules.scores.midi_folder import EmbeddedScores  # noqa: E402
+from datamodules.scores.embedded import EmbeddedScores  # noqa: E402
 from tests.postgres import PostgresServer  # noqa: E402
 
 ROOT = Path(__file__).parents[1]

@@ -1,1 +1,1 @@
-"""Pictures that callbacks and commands draw: spectrograms and curves."""
+"""Pictures that callbacks and commands draw: spectrograms and the curves of learning-rate range tests."""

@@ -15,7 +15,7 @@ SMOOTHING = 0.04
 
 
 class RateCurve(NamedTuple):
-    """What growing rates did to the loss of one optimizer.
+    """The losses of one optimizer under a growing learning rate.
 
     Smith, Cyclical learning rates for training neural networks, arXiv 1506.01186, section 3.3; the rate grows
     exponentially here, so that six decades fit into one test.
@@ -24,10 +24,10 @@ class RateCurve(NamedTuple):
     rates: np.ndarray
     """``(n,)``, growing."""
     losses: np.ndarray
-    """``(n,)``; the loss of the batch *after* the step with the rate, which is the first to feel it."""
+    """``(n,)``; the loss of the batch *after* the step with the rate, the first one that the step changes."""
 
     def smoothed(self) -> np.ndarray:
-        """``(n,)`` without the noise of batches. Symmetric, so that nothing is seen at too high a rate."""
+        """Losses ``(n,)`` without the noise of batches, smoothed to both sides so that nothing is shifted."""
         from scipy.ndimage import gaussian_filter1d
 
         # One exploding batch at the end must not be all that is left of its neighbourhood.
@@ -36,9 +36,9 @@ class RateCurve(NamedTuple):
         return gaussian_filter1d(bounded, SMOOTHING * len(bounded), mode="nearest")
 
     def suggestion(self) -> float | None:
-        """Where the smoothed loss falls most steeply over log rate; ``None`` where it never falls.
+        """The rate at which the smoothed loss falls most steeply over log rate; ``None`` if it never falls.
 
-        Only below `lowest`: a loss that exploded may fall steeply too.
+        Rates above `lowest` are left out: a loss that exploded may fall steeply too.
         """
         smoothed = self.smoothed()
         n_useful = int(smoothed.argmin()) + 1
@@ -53,7 +53,7 @@ class RateCurve(NamedTuple):
 
 
 def draw_curves(curves: Mapping[str, RateCurve], path: Path) -> None:
-    """Draw a panel for each curve, with its suggestion, into a PNG file; written beside and renamed."""
+    """Draw a panel for each curve, with its suggestion, into a PNG file, written whole or not at all."""
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
 
     figure = Figure(figsize=(4.2 * len(curves), 3.0), layout="constrained")

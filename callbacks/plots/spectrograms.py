@@ -1,4 +1,4 @@
-"""Spectrogram pictures for eyes that listen: panels side by side, one scale."""
+"""Pictures of spectrograms, side by side on one scale, and animations of such pictures."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from runtime.files import write_beside
 FLOOR_DB = -80.0
 N_FFT = 1024
 MAX_FRAMES = 40
-"""Of an animation: at three a second, as long as one looks at it."""
+"""Pictures in an animation: at three a second it lasts as long as one looks at it."""
 
 
 def spectrogram_db(audio: np.ndarray, n_fft: int = N_FFT) -> np.ndarray:
-    """Magnitude in dB re full scale, floor −80, ``(n_fft/2 + 1, frames)``, Hann window, 75 % overlap.
+    """Compute magnitudes ``(n_fft/2 + 1, frames)`` in dB re full scale, floor −80; Hann window, 75 % overlap.
 
     Args:
         audio: ``(T,)`` in [−1, 1]; shorter than a window it is padded with silence.
@@ -35,7 +35,7 @@ def save_picture(path: Path, panels: Mapping[str, np.ndarray], sample_rate: int,
     """Draw the spectrograms of ``panels`` (name to audio ``(T,)``) side by side into a PNG file.
 
     Args:
-        path: where; written beside and renamed.
+        path: the file, which is written whole or not at all.
         panels: audio in [−1, 1] under its caption.
         sample_rate: in Hz.
         title: one line above.
@@ -64,10 +64,10 @@ def save_picture(path: Path, panels: Mapping[str, np.ndarray], sample_rate: int,
 
 
 def save_animation(path: Path, pictures: Sequence[Path], frame_ms: int = 300) -> None:
-    """Show pictures of one size one after another, in an endless GIF.
+    """Write an endless GIF that shows pictures of one size one after another.
 
     Args:
-        path: where; written beside and renamed.
+        path: the file, which is written whole or not at all.
         pictures: PNG files; of more than `MAX_FRAMES` evenly chosen ones, the first and the last among them.
         frame_ms: how long a picture is seen; the last one is seen four times as long.
     """

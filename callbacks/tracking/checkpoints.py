@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import re
 import warnings
 import zipfile
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from callbacks.tracking.mlflow_store import BEST_ALIAS, connect, default_tracking_uri, is_there
-from callbacks.tracking.outbox import DELIVERED, RUNS_DIR
+from callbacks.tracking.outbox import DELIVERED, RUNS_DIR, Journal
 from runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -218,7 +217,7 @@ def _of_run(run_dir: Path) -> Path:
 def _of_run_id(run_id: str, runs_dir: Path) -> Path:
     """The checkpoint of a run that MLflow knows: from this machine's folder, else downloaded."""
     for delivered in runs_dir.glob(f"*/*/{DELIVERED}"):
-        if run_id in {note["run_id"] for note in json.loads(delivered.read_text()).values()}:
+        if run_id in Journal(delivered.parent).run_ids():
             return _of_run(delivered.parent)
     folder = runs_dir / "downloaded" / run_id
     folder.mkdir(parents=True, exist_ok=True)

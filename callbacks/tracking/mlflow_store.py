@@ -1,4 +1,4 @@
-"""MLflow as a place to send events to. mlflow itself (4 s to import) is imported when first used."""
+"""MLflow as the place that events are sent to. mlflow itself (4 s to import) is imported when first used."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def default_tracking_uri() -> str:
 
 
 def is_there(uri: str) -> bool:
-    """Whether there is anything to read at ``uri``: a SQLite file that is missing must not be made."""
+    """Whether ``uri`` can be read without creating it: a SQLite file that is missing must not be made."""
     return not uri.startswith(SQLITE_PREFIX) or Path(uri.removeprefix(SQLITE_PREFIX)).exists()
 
 
 def connect(uri: str) -> MlflowClient:
-    """A client that gives up soon and prints nothing."""
+    """Make a client that gives up soon and prints nothing."""
     for name, value in QUICK_AND_QUIET.items():
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
@@ -110,7 +110,7 @@ class MlflowStore:
             raise Unreachable(_first_line(error)) from error
 
     def open_run(self, start: RunStarted) -> str:
-        """The id of the run that ``start`` describes, which is created unless the server has it."""
+        """Give the id of the run that ``start`` describes; creates it unless the server has it."""
         experiment_id = self._call(self._experiment_id, start.experiment)
         same = self._call(
             self.client.search_runs, [experiment_id], f"tags.journal = '{start.journal}'", max_results=1
@@ -135,7 +135,7 @@ class MlflowStore:
         return {run.info.run_id: dict(run.data.tags) for run in found}
 
     def disown(self, run_id: str, tags: dict[str, str]) -> None:
-        """Take a run from its parent; it keeps all else, gets ``tags``, and if it still runs it is killed."""
+        """Take a run from its parent and give it ``tags``; one that still runs is set to killed."""
         for name, value in tags.items():
             self._call(self.client.set_tag, run_id, name, value)
         if self._call(self.client.get_run, run_id).info.status == "RUNNING":

@@ -4,8 +4,8 @@ A training never waits for a tracking server and never dies with one: `Journal.a
 ``journal.jsonl`` in the run's folder; a background `Sender` delivers the lines in batches. What a server
 did not get stays in the file::
 
-    python -m experiments.outbox            lists runs with undelivered values
-    python -m experiments.outbox send       sends them all (or those of the folders given)
+    python -m experiments.outbox            lists the runs with undelivered events
+    python -m experiments.outbox send       sends the events of all runs, or of the folders given
 
 Delivery is at least once. MLflow ignores a metric it has already (same key, step, time and value), equal
 parameters and tags change nothing, and a run is found again by its ``journal`` tag, so twice does no harm.
@@ -19,7 +19,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from callbacks.tracking.events import Event, Metrics, Params, RunStarted, StatusChanged, Tags, from_json
 from callbacks.tracking.mlflow_store import MlflowStore, Unreachable
@@ -38,6 +38,15 @@ class Entry(NamedTuple):
     event: Event
     end: int
     """Offset in bytes at which the next event begins."""
+
+
+class Delivered(NamedTuple):
+    """What one tracking server has of a journal."""
+
+    run_id: str | None
+    """The run's id there; ``None`` where the server does not have the run."""
+    offset: int
+    """Offset in bytes up to which it has everything."""
 
 
 class Journal:
@@ -93,22 +102,27 @@ class Journal:
                     continue
                 yield Entry(event, offset)
 
-    def delivered(self, uri: str) -> tuple[str | None, int]:
-        """The run id on the server ``uri`` and the offset up to which it has everything."""
-        notes = json.loads(self._delivered_path.read_text()) if self._delivered_path.is_file() else {}
-        note = notes.get(uri, {})
-        return note.get("run_id"), note.get("offset", 0)
+    def delivered(self, uri: str) -> Delivered:
+        """What the server ``uri`` has."""
+        note = self._notes().get(uri, {})
+        return Delivered(note.get("run_id"), note.get("offset", 0))
 
     def note_delivered(self, uri: str, run_id: str, offset: int) -> None:
         """Remember that ``uri`` has everything up to ``offset``."""
-        notes = json.loads(self._delivered_path.read_text()) if self._delivered_path.is_file() else {}
-        notes[uri] = {"run_id": run_id, "offset": offset}
+        notes = self._notes() | {uri: {"run_id": run_id, "offset": offset}}
         with write_beside(self._delivered_path) as file:
             file.write(json.dumps(notes, indent=1).encode())
 
+    def run_ids(self) -> set[str]:
+        """The ids of the run on all servers that have it."""
+        return {note["run_id"] for note in self._notes().values()}
+
+    def _notes(self) -> dict[str, Any]:
+        return json.loads(self._delivered_path.read_text()) if self._delivered_path.is_file() else {}
+
     def pending(self, uri: str) -> int:
         """Number of events that ``uri`` does not have yet."""
-        return sum(1 for _ in self.entries(self.delivered(uri)[1]))
+        return sum(1 for _ in self.entries(self.delivered(uri).offset))
 
 
 def deliver(journal: Journal, store: MlflowStore) -> None:
@@ -158,8 +172,8 @@ class Sender(threading.Thread):
     Args:
         journal: what to send.
         uri: MLflow tracking URI.
-        every_s: seconds between deliveries, so that values travel in batches.
-        retry_s: seconds between attempts while the server does not answer.
+        every_s: seconds from one delivery to the next, so that values travel in batches.
+        retry_s: seconds to the next delivery while the server does not answer.
     """
 
     def __init__(self, journal: Journal, uri: str, every_s: float = 2.0, retry_s: float = 5.0) -> None:

@@ -1,4 +1,4 @@
-"""One process writes a run: it holds a lock in the run's folder, and lets go when it dies."""
+"""The lock of a run: only the process that holds it writes the run, and its end sets the lock free."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from runtime.errors import UserError
 
 LOCK = "running.lock"
 PATIENCE_S = 20
-"""Workers that load data outlive a killed training by some seconds, and hold what it held."""
+"""Seconds to wait for the lock: a killed training's workers outlive it by some, and hold what it held."""
 
 
 def hold(run_dir: Path) -> FileLock:
-    """Take the run, until ``release()`` or the end of the process.
+    """Take the lock of a run, until its ``release()`` or the end of the process.
 
     Raises:
-        UserError: another process has it.
+        UserError: another process holds it.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run_dir / LOCK)

@@ -29,12 +29,12 @@ from callbacks.tracking.run_lock import hold
 
 
 def new_run_name(scale: str, seed: int) -> str:
-    """A name that sorts by time and is unique. MLflow's random names repeat under `seed_everything`."""
+    """Make a unique name that sorts by time. MLflow's random names repeat under `seed_everything`."""
     return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{scale}_seed{seed}_{uuid.uuid4().hex[:4]}"
 
 
 class RunTracker(Logger):
-    """Keeps everything of a run in its folder and sends it to MLflow in the background.
+    """Keep everything of a run in its folder and send it to MLflow in the background.
 
     Nothing is written before training, validation or test is set up, so a failure before that leaves no
     run. A tracker for an existing folder continues that run, in MLflow too: a resumed training and the
@@ -43,7 +43,7 @@ class RunTracker(Logger):
     Args:
         experiment: experiment name, here and in MLflow.
         run_name: name of the run and of its folder.
-        runs_dir: where the folders of runs are.
+        runs_dir: the folder of all runs.
         tracking_uri: MLflow tracking URI; default ``MLFLOW_TRACKING_URI``, else ``sqlite:///mlflow.db``.
     """
 
@@ -61,7 +61,7 @@ class RunTracker(Logger):
 
     @property
     def name(self) -> str:
-        """The experiment; with `save_dir` and `version` it tells Lightning where checkpoints go."""
+        """The experiment's name; with `save_dir` and `version` it tells Lightning where checkpoints go."""
         return self._experiment_name
 
     @property
@@ -82,7 +82,7 @@ class RunTracker(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Journal:
-        """The journal, open. Lightning asks for it when set-up begins; on rank zero this starts the run."""
+        """The open journal. Lightning asks for it when set-up begins; on rank zero this starts the run."""
         self._open()
         return self._journal
 
@@ -113,9 +113,9 @@ class RunTracker(Logger):
         """Make a checkpoint of this run a version of the registered model ``name``.
 
         Args:
-            name: of the architecture.
-            checkpoint: a file that is, or when the run ends will be, an artifact of the run.
-            score: joint score of its test, by which the alias ``best`` goes.
+            name: name of the architecture.
+            checkpoint: a file that is an artifact of the run, or will be when the run ends.
+            score: joint score of the checkpoint's test; the best one has the alias ``best``.
         """
         relative = checkpoint.resolve().relative_to(self.run_dir.resolve()).as_posix()
         self._append(ModelVersion(name, relative, self._experiment_name, score))
@@ -127,7 +127,7 @@ class RunTracker(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Log the checkpoints, end the run: finished, failed or killed (Ctrl-C, SIGTERM); send the rest."""
+        """Log the checkpoints, end the run (killed means by Ctrl-C or SIGTERM), and send the rest."""
         if self._sender is None:
             return
         self._log_checkpoints()
@@ -164,14 +164,14 @@ class RunTracker(Logger):
 
 
 def tracker_of(trainer: L.Trainer) -> RunTracker | None:
-    """The trainer's `RunTracker`; ``None`` where tracking is off and on ranks that do not log."""
+    """The trainer's `RunTracker`; ``None`` where tracking is off, and in processes but the first."""
     if not trainer.is_global_zero:
         return None
     return next((logger for logger in trainer.loggers if isinstance(logger, RunTracker)), None)
 
 
 def n_batches_done(trainer: L.Trainer) -> int:
-    """Training batches so far: the step of every logged value.
+    """Count the training batches so far: the step of every value that is logged.
 
     ``trainer.global_step`` counts the steps of all optimizers, twice as many in a GAN.
     """

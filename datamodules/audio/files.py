@@ -1,4 +1,4 @@
-"""Audio files in and out: any format libsndfile or ffmpeg reads, always one clear sentence when it fails."""
+"""Audio files: reading every format of libsndfile and ffmpeg, writing 16-bit WAV."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from runtime.files import write_beside
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac"}
 ) | {*(".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka")}
-"""Names that are taken for audio when a folder is searched."""
+"""Suffixes of the files that are taken for audio when a folder is searched."""
 UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)
-"""Lengths that programs write into a WAV header when they stream and cannot know better."""
+"""Lengths that programs write into the header of a WAV file that they stream, as they do not know it."""
 
 
 class AudioFileError(UserError):
-    """A file is not usable audio; the message is one sentence meant for the user."""
+    """A file is not usable audio."""
 
 
 def read_audio(
@@ -34,17 +34,17 @@ def read_audio(
     """Read an audio file of any rate, width and number of channels.
 
     Args:
-        path: the file. WAV, FLAC, Ogg, MP3 and AIFF always work; others where ffmpeg is installed.
+        path: the file. WAV, FLAC, Ogg, MP3 and AIFF always work, other formats where ffmpeg is installed.
         sample_rate: rate in Hz to resample to (soxr, high quality); ``None`` keeps the file's.
         channels: ``mix`` averages the channels to one, ``keep`` gives all of them.
 
     Returns:
-        float32 audio, ``(T,)`` for ``mix`` and ``(C, T)`` for ``keep``, with its sample rate in Hz.
-        Integer formats lie in [−1, 1]; float files may exceed it and are not changed.
+        float32 audio, ``(T,)`` for ``mix`` and ``(C, T)`` for ``keep``, and its sample rate in Hz.
+        Samples of integer formats lie in [−1, 1]; those of float formats may exceed it and are not changed.
 
     Raises:
-        AudioFileError: the file is missing, unreadable, no audio, truncated, without samples, or holds
-            NaN or infinite samples.
+        AudioFileError: the file is missing, unreadable, no audio, damaged, truncated, without samples, or
+            holds NaN or infinite samples.
     """
     path = Path(path)
     _require_readable(path)
@@ -54,8 +54,8 @@ def read_audio(
     return (audio, rate) if sample_rate is None else (resampled(audio, rate, sample_rate), sample_rate)
 
 
-def resampled(audio: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
-    """``audio``, ``(T,)`` or ``(C, T)`` at ``rate``, at ``sample_rate`` (soxr, high quality; both in Hz)."""
+def resampled(audio: np.ndarray, rate: float, sample_rate: float) -> np.ndarray:
+    """Resample ``(T,)`` or ``(C, T)`` audio from ``rate`` to ``sample_rate``, in Hz (soxr, high quality)."""
     if rate == sample_rate:
         return audio
     return np.ascontiguousarray(soxr.resample(audio.T, rate, sample_rate).T)  # soxr wants (T, C)
@@ -65,7 +65,7 @@ def write_wav(path: str | Path, audio: np.ndarray, sample_rate: int) -> None:
     """Write 16-bit PCM with a 44-byte header, complete or not at all.
 
     Args:
-        path: where; missing folders are made.
+        path: the file; missing folders are made.
         audio: ``(T,)`` or ``(C, T)`` in [−1, 1]; what lies outside is clipped.
         sample_rate: in Hz.
     """
@@ -74,11 +74,11 @@ def write_wav(path: str | Path, audio: np.ndarray, sample_rate: int) -> None:
 
 
 def wav_bytes(audio: np.ndarray, sample_rate: int) -> bytes:
-    """The bytes of a 16-bit PCM WAV of ``audio``, ``(T,)`` or ``(C, T)`` in [−1, 1]."""
+    """Encode ``(T,)`` or ``(C, T)`` audio in [−1, 1] as the bytes of a 16-bit PCM WAV file."""
     if not np.isfinite(audio).all():
         raise AudioFileError("Audio with NaN or infinite samples was not written: WAV cannot hold them.")
     frames = np.atleast_2d(audio).T
-    # 32768 and not 32767, so that reading (a division by 32768) gives back what any 16-bit file held.
+    # 32768 and not 32767: reading divides by 32768, and so gives back the samples of any 16-bit file.
     pcm = np.clip(np.rint(frames * 32768.0), -32768, 32767).astype("<i2").tobytes()
     n_channels = frames.shape[1]
     block = 2 * n_channels
@@ -107,14 +107,21 @@ def _require_readable(path: Path) -> None:
 
 
 def _decode(path: Path) -> tuple[np.ndarray, int]:
-    """Frames ``(T, C)`` float32 and the rate in Hz."""
+    """Decode a file to frames, ``(T, C)`` float32, and their rate in Hz."""
     _require_complete_wav(path)
     try:
-        with soundfile.SoundFile(path) as file:
-            announced, rate = file.frames, file.samplerate
-            frames = file.read(dtype="float32", always_2d=True)
+        file = soundfile.SoundFile(path)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        return _decode_with_ffmpeg(path, str(error).rsplit(": ", 1)[-1].rstrip("."))
+        return _decode_with_ffmpeg(path, _reason(error))
+    with file:
+        announced, rate = file.frames, file.samplerate
+        try:
+            frames = file.read(dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            # ffmpeg would give what comes before the damage, and nobody would know.
+            raise AudioFileError(
+                f"{path} is damaged or truncated ({_reason(error)}); copy it again."
+            ) from None
     if len(frames) == 0:
         raise AudioFileError(f"{path} is an audio file without samples; it needs to be exported again.")
     if len(frames) < announced:
@@ -122,6 +129,11 @@ def _decode(path: Path) -> tuple[np.ndarray, int]:
             f"{path} is truncated: it announces {announced} samples and holds {len(frames)}; copy it again."
         )
     return frames, rate
+
+
+def _reason(error: Exception) -> str:
+    """Strip libsndfile's message of its prefix and full stop."""
+    return str(error).rsplit(": ", 1)[-1].rstrip(".")
 
 
 def _decode_with_ffmpeg(path: Path, why: str) -> tuple[np.ndarray, int]:
@@ -158,7 +170,7 @@ def _decode_with_ffmpeg(path: Path, why: str) -> tuple[np.ndarray, int]:
 
 
 def _require_complete_wav(path: Path) -> None:
-    """Compare the lengths in a WAV's header with the file's: libsndfile reads what is left without a word."""
+    """Compare the lengths in a WAV header with the file: libsndfile reads a truncated file without a word."""
     size = path.stat().st_size
     with path.open("rb") as file:
         riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
@@ -179,7 +191,7 @@ def _require_complete_wav(path: Path) -> None:
 
 
 def _require_finite(path: Path, frames: np.ndarray, rate: int) -> None:
-    # The sum is finite only if all samples are (float64 cannot overflow here): one pass, no temporary mask.
+    # In float64 the sum is finite if and only if all samples are: one pass, without a temporary mask.
     if not np.isfinite(frames.sum(dtype=np.float64)):
         bad = np.flatnonzero(~np.isfinite(frames).all(axis=1))
         raise AudioFileError(

@@ -1,4 +1,4 @@
-"""NSynth as a bank: recorded notes put together to pieces (Engel et al., arXiv 1704.01279)."""
+"""A bank of recorded notes that are put together to pieces: NSynth (Engel et al., arXiv 1704.01279)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import soxr
 
-from datamodules.audio.files import read_audio
-from datamodules.banks.soundfont import Bank
+from datamodules.audio.files import read_audio, resampled
+from datamodules.banks.bank import Bank
 from datamodules.corpora.corpus import CorpusError
 from datamodules.scores.notes import Note
 from runtime.hashing import FileHashes
@@ -21,15 +20,15 @@ from runtime.hashing import FileHashes
 NOTE_FILE = re.compile(
     r"(?P<family>[a-z]+(?:_[a-z]+)*)_(?P<preset>\d{3})-(?P<pitch>\d{3})-(?P<velocity>\d{3})"
 )
-"""``{instrument}_{source}_{preset}-{pitch}-{velocity}``, such as ``guitar_acoustic_010-060-075``."""
+"""``{family}_{source}_{preset}-{pitch}-{velocity}``, such as ``guitar_acoustic_010-060-075``."""
 RELEASE_S = 0.06
-"""Time constant of a note's decay after its end."""
+"""Time constant of a note's decay after its end, in seconds."""
 RELEASE_LENGTHS = 5
-"""A note is cut off after so many time constants (−43 dB)."""
+"""Length of a decay in time constants; it has then fallen by 43 dB."""
 
 
-class Sample(NamedTuple):
-    """A recorded note."""
+class RecordedNote(NamedTuple):
+    """The recording of one note of an NSynth instrument."""
 
     pitch: int
     velocity: int
@@ -37,18 +36,18 @@ class Sample(NamedTuple):
 
 
 class NSynthBank(Bank):
-    """A folder of NSynth as it is distributed, ``examples.json`` beside ``audio/*.wav``, or just WAV files.
+    """A folder of NSynth as distributed, with ``examples.json`` beside ``audio/*.wav``, or of such WAV files.
 
     A note is played by the recording of its pitch with the nearest velocity, cut to the note's length.
 
     Args:
         path: the folder with ``examples.json`` or with the files.
-        names: which NSynth instrument plays an instrument, as ``{"piano": "keyboard_acoustic_004"}``. The
-            others have their NSynth names without number (``guitar_acoustic``).
-        preset: number of the NSynth instrument within its family, for those not in ``names``; ``None`` is
-            the lowest there is.
+        names: NSynth instrument that plays an instrument, as in ``{"piano": "keyboard_acoustic_004"}``. The
+            other instruments have their NSynth names without number (``guitar_acoustic``).
+        preset: number of the NSynth instrument within its family, for instruments not in ``names``; ``None``
+            is the lowest there is.
         quality: only recordings with this note quality, such as ``bright``; needs ``examples.json``.
-        nearest: a pitch without recording is played by one at most so many semitones away, shifted.
+        nearest: a pitch without a recording is played by one that is at most so many semitones away, shifted.
     """
 
     licence = "NSynth, CC BY 4.0 (Google), where it is the original; otherwise that of the folder"
@@ -63,25 +62,25 @@ class NSynthBank(Bank):
     ) -> None:
         self.path, self.names, self.preset, self.quality = Path(path), dict(names or {}), preset, quality
         self.nearest = nearest
-        if not self._samples():
+        if not self._recordings():
             wanted = f" with the quality '{quality}'" if quality else ""
             raise CorpusError(
                 f"{self.path} holds no NSynth notes{wanted}: expected files such as "
                 "audio/guitar_acoustic_010-060-075.wav; give the folder that holds examples.json."
             )
-        unknown = sorted(set(self.names.values()) - set(self._samples()))
+        unknown = sorted(set(self.names.values()) - set(self._recordings()))
         if unknown:
             raise CorpusError(
-                f"{self.path} has no instrument {unknown[0]}; it has {', '.join(self._samples())}."
+                f"{self.path} has no instrument {unknown[0]}; it has {', '.join(self._recordings())}."
             )
 
-    def _samples(self) -> dict[str, tuple[Sample, ...]]:
-        return samples_in(self.path, self.quality)
+    def _recordings(self) -> dict[str, tuple[RecordedNote, ...]]:
+        return recordings_in(self.path, self.quality)
 
     def _chosen(self) -> dict[str, str]:
-        """Instrument name → NSynth name."""
+        """Map each instrument to the NSynth instrument that plays it."""
         families: dict[str, str] = {}
-        for name in sorted(self._samples(), reverse=True):  # the lowest number is met last and stays
+        for name in sorted(self._recordings(), reverse=True):  # the lowest number is met last and stays
             family, number = name.rsplit("_", 1)
             if self.preset is None or int(number) == self.preset:
                 families[family] = name
@@ -89,32 +88,32 @@ class NSynthBank(Bank):
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Names without the preset's number, and those given."""
+        """Every NSynth name without its number, and the names given, sorted."""
         return tuple(sorted(self._chosen()))
 
     def fingerprint(self, hashes: FileHashes, instruments: Sequence[str]) -> dict[str, Any]:
-        """The recordings of the instruments and how they are chosen."""
+        """Describe the recordings of ``instruments`` and how they are chosen."""
         chosen = {name: self._chosen()[name] for name in instruments}
-        paths = [sample.path for name in chosen.values() for sample in self._samples()[name]]
+        paths = [recording.path for name in chosen.values() for recording in self._recordings()[name]]
         files = hashes.of_folder(self.path, set(paths))
         return {"bank": "nsynth", "files": files, "names": chosen, "nearest": self.nearest}
 
     def pitch_range(self, instrument: str) -> tuple[int, int]:
-        """From the lowest to the highest recording."""
-        pitches = [sample.pitch for sample in self._samples()[self._chosen()[instrument]]]
+        """Give the pitches of the lowest and the highest recording."""
+        pitches = [recording.pitch for recording in self._recordings()[self._chosen()[instrument]]]
         return min(pitches), max(pitches)
 
     def missing(self, notes: Sequence[Note], instrument: str) -> tuple[Note, ...]:
-        """Notes farther than ``nearest`` semitones from any recording."""
-        return tuple(note for note in notes if self._sample(note, instrument) is None)
+        """Find the notes that are farther than ``nearest`` semitones from every recording."""
+        return tuple(note for note in notes if self._nearest(note, instrument) is None)
 
     def elsewhere(self) -> Bank | None:
-        """The next preset of every family; ``None`` where a family has no other."""
+        """Play the next preset of every family; ``None`` where a family has no other."""
         mine, others = self._chosen(), dict[str, str]()
         for name, chosen in mine.items():
             family = chosen.rsplit("_", 1)[0]
             siblings = [
-                n for n in self._samples() if n.rsplit("_", 1)[0] == family and n not in mine.values()
+                n for n in self._recordings() if n.rsplit("_", 1)[0] == family and n not in mine.values()
             ]
             if not siblings:
                 return None
@@ -122,40 +121,39 @@ class NSynthBank(Bank):
         return NSynthBank(self.path, others, self.preset, self.quality, self.nearest)
 
     def render(self, notes: Sequence[Note], instrument: str, sample_rate: int, seconds: float) -> np.ndarray:
-        """Add up the recordings of ``notes``; missing ones are silent (see `missing`)."""
+        """See `Bank.render`; the recordings are added up, and notes that are `missing` are silent."""
         audio = np.zeros(round(seconds * sample_rate), dtype=np.float32)
         for note in notes:
-            sample = self._sample(note, instrument)
+            recording = self._nearest(note, instrument)
             start = round(note.start_s * sample_rate)
-            if sample is None or start >= len(audio):
+            if recording is None or start >= len(audio):
                 continue
-            sound = _shaped(
-                _recording(sample.path, note.pitch - sample.pitch, sample_rate), note, sample_rate
-            )
+            whole = _shifted(recording.path, note.pitch - recording.pitch, sample_rate)
+            sound = _shaped(whole, note, sample_rate)
             end = min(start + len(sound), len(audio))  # what goes beyond the end is cut, the note is kept
             audio[start:end] += sound[: end - start]
         return audio
 
-    def _sample(self, note: Note, instrument: str) -> Sample | None:
-        """The recording nearest in pitch and then in velocity."""
-        recordings = self._samples()[self._chosen()[instrument]]
+    def _nearest(self, note: Note, instrument: str) -> RecordedNote | None:
+        """Find the recording nearest in pitch and then in velocity; ``None`` where all are too far."""
+        recordings = self._recordings()[self._chosen()[instrument]]
         best = min(recordings, key=lambda s: (abs(s.pitch - note.pitch), abs(s.velocity - note.velocity), s))
         return best if abs(best.pitch - note.pitch) <= self.nearest else None
 
 
 @lru_cache(maxsize=8)
-def samples_in(root: Path, quality: str | None) -> dict[str, tuple[Sample, ...]]:
-    """NSynth name → its recordings, sorted, of a folder or its ``audio`` folder."""
+def recordings_in(root: Path, quality: str | None) -> dict[str, tuple[RecordedNote, ...]]:
+    """Map each NSynth name in a folder, or in its ``audio`` folder, to its recordings, sorted."""
     folder = root / "audio" if (root / "audio").is_dir() else root
     if not folder.is_dir():
         raise CorpusError(f"There is no folder {folder}; give the folder of NSynth that holds examples.json.")
     allowed = _with_quality(root / "examples.json", quality) if quality else None
-    found: dict[str, list[Sample]] = {}
+    found: dict[str, list[RecordedNote]] = {}
     for path in sorted(folder.glob("*.wav")):
         match = NOTE_FILE.fullmatch(path.stem)
         if match and (allowed is None or path.stem in allowed):
-            sample = Sample(int(match["pitch"]), int(match["velocity"]), path)
-            found.setdefault(f"{match['family']}_{match['preset']}", []).append(sample)
+            recording = RecordedNote(int(match["pitch"]), int(match["velocity"]), path)
+            found.setdefault(f"{match['family']}_{match['preset']}", []).append(recording)
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
 
 
@@ -167,18 +165,16 @@ def _with_quality(path: Path, quality: str) -> set[str]:
 
 
 @lru_cache(maxsize=512)
-def _recording(path: Path, semitones: int, sample_rate: int) -> np.ndarray:
-    """A recording at ``sample_rate``, played quicker or slower to shift its pitch; shared, so read-only."""
+def _shifted(path: Path, semitones: int, sample_rate: int) -> np.ndarray:
+    """Read a recording at ``sample_rate`` Hz, played quicker or slower to shift its pitch (read-only)."""
     audio, rate = read_audio(path)
-    ratio = 2.0 ** (semitones / 12)
-    if rate * ratio != sample_rate:
-        audio = soxr.resample(audio, rate * ratio, sample_rate)
+    audio = resampled(audio, rate * 2.0 ** (semitones / 12), sample_rate)
     audio.setflags(write=False)
     return audio
 
 
 def _shaped(recording: np.ndarray, note: Note, sample_rate: int) -> np.ndarray:
-    """The start of a recording, as long as the note, with a decay after it; a copy."""
+    """Cut a recording to the length of the note, with a decay after it."""
     held = round((note.end_s - note.start_s) * sample_rate)
     released = recording[held : held + round(RELEASE_LENGTHS * RELEASE_S * sample_rate)]
     decay = np.exp(-np.arange(len(released), dtype=np.float32) / (RELEASE_S * sample_rate))

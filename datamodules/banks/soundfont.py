@@ -1,4 +1,4 @@
-"""Where instruments get their sound: SoundFonts, behind a small interface that other banks share."""
+"""Banks that play a SoundFont: with the renderer that is installed with the suite, or with FluidSynth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib.util
 import shutil
 import subprocess
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 
-from datamodules.corpora.corpus import CorpusError, unknown_instrument
+from datamodules.audio.files import resampled
+from datamodules.banks.bank import Bank
+from datamodules.corpora.corpus import CorpusError
 from datamodules.scores.notes import Note, midi_bytes
 from runtime.hashing import FileHashes
 
@@ -31,7 +31,7 @@ PROGRAMS = {
     "flute": 73,
     "synth_lead_synthetic": 81,
 }
-"""General MIDI program of each instrument of the suite."""
+"""General MIDI program of each of the suite's instruments."""
 NEIGHBOURS = {
     "keyboard_acoustic": 2,
     "piano": 2,
@@ -43,66 +43,18 @@ NEIGHBOURS = {
     "flute": 72,
     "synth_lead_synthetic": 80,
 }
-"""Another program of the same family, for "the same instrument from elsewhere"; never in a default bank."""
-PITCH_RANGES = {
-    "guitar_acoustic": (40, 84),
-    "guitar_electric": (40, 88),
-    "violin": (55, 100),
-    "string_acoustic": (28, 96),
-    "trumpet": (54, 84),
-    "flute": (60, 96),
-}
-"""What players of the real instrument reach (MIDI pitches); others play everything."""
-WHOLE_KEYBOARD = (21, 108)
+"""Another General MIDI program of the same family: the same instrument, in the bank from elsewhere."""
 EMBEDDED_LICENCE = "TimGM6mb, GPL-2: do not distribute renders"
 RENDERER_RATE = 48000
-"""midirenderer knows no other rate, in Hz."""
-
-
-class Bank(ABC):
-    """Plays notes on instruments. Small enough to travel to worker processes: data loads on first use."""
-
-    licence = "unknown"
-    """Under which licence the sounds are, for the corpus's manifest."""
-
-    @property
-    @abstractmethod
-    def instruments(self) -> tuple[str, ...]:
-        """Every instrument it can play."""
-
-    @abstractmethod
-    def fingerprint(self, hashes: FileHashes, instruments: Sequence[str]) -> dict[str, Any]:
-        """All that decides the sound of ``instruments``, as JSON, with the hashes of the files it needs."""
-
-    @abstractmethod
-    def render(self, notes: Sequence[Note], instrument: str, sample_rate: int, seconds: float) -> np.ndarray:
-        """Play ``notes``: ``(round(seconds · sample_rate),)`` float32 mono; sound after the end is cut."""
-
-    def pitch_range(self, instrument: str) -> tuple[int, int]:
-        """Lowest and highest MIDI pitch that is sensible on ``instrument``."""
-        return PITCH_RANGES.get(instrument, WHOLE_KEYBOARD)
-
-    def missing(self, notes: Sequence[Note], instrument: str) -> tuple[Note, ...]:
-        """The notes that ``instrument`` has no sound for."""
-        return ()
-
-    def elsewhere(self) -> Bank | None:
-        """A bank whose instruments have the same names and come from elsewhere; ``None`` if there is none."""
-        return None
-
-    def require(self, instruments: Sequence[str]) -> None:
-        """Raise `CorpusError`, with the nearest right name, for an instrument the bank does not have."""
-        for name in instruments:
-            if name not in self.instruments:
-                raise unknown_instrument(name, self.instruments, "this bank")
+"""Sample rate of all that midirenderer gives, in Hz."""
 
 
 class SoundFontBank(Bank):
-    """A SoundFont 2 file played by RustySynth: 60 to 200 times real time a core, the same bytes everywhere.
+    """A SoundFont 2 file, played by RustySynth: 60 to 200 times real time a core, the same bytes everywhere.
 
     Args:
         path: a ``.sf2`` file; ``None`` is TimGM6mb, which comes with pretty_midi.
-        programs: General MIDI program (0 to 127) of more instruments, or of the usual ones.
+        programs: General MIDI program (0 to 127) of further instruments, or other ones of the usual.
     """
 
     def __init__(self, path: str | Path | None = None, programs: Mapping[str, int] | None = None) -> None:
@@ -115,7 +67,7 @@ class SoundFontBank(Bank):
             raise CorpusError(f"There is no SoundFont {self.path}; give the path of a .sf2 file.")
         bad = {name: program for name, program in self.programs.items() if not 0 <= program <= 127}
         if bad:
-            raise CorpusError(f"General MIDI programs are 0 to 127, got {bad}; number them from 0.")
+            raise CorpusError(f"General MIDI programs are numbered from 0 to 127, got {bad}.")
         self._require_format()
 
     def _require_format(self) -> None:
@@ -130,16 +82,16 @@ class SoundFontBank(Bank):
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Names with a program."""
+        """Every name that has a program, sorted."""
         return tuple(sorted(self.programs))
 
     def fingerprint(self, hashes: FileHashes, instruments: Sequence[str]) -> dict[str, Any]:
-        """The file's hash, the programs and the renderer."""
+        """Describe the file by its hash, the programs, and the renderer by the name of the class."""
         programs = {name: self.programs[name] for name in instruments}
         return {"bank": type(self).__name__, "soundfont": hashes.of(self.path), "programs": programs}
 
     def render(self, notes: Sequence[Note], instrument: str, sample_rate: int, seconds: float) -> np.ndarray:
-        """Play ``notes`` and mix the two channels down."""
+        """See `Bank.render`; the two channels are averaged."""
         from midirenderer import render_wave_from
 
         midi = midi_bytes(notes, self.programs[instrument], seconds)
@@ -150,16 +102,19 @@ class SoundFontBank(Bank):
         return mono(wav, sample_rate, round(seconds * sample_rate))
 
     def elsewhere(self) -> Bank:
-        """The same file's neighbouring programs: another piano, another violin. Own programs have none."""
+        """Play the same file's neighbouring programs: another piano, another violin.
+
+        Instruments with a program of their own keep it.
+        """
         return type(self)(self.path, {**NEIGHBOURS, **self._own_programs})
 
 
 class FluidSynthBank(SoundFontBank):
-    """Any SoundFont, ``.sf3`` too, played by the program ``fluidsynth`` where it is installed.
+    """Any SoundFont, also a compressed one (``.sf3``), played by the installed program ``fluidsynth``.
 
     Args:
         path: a ``.sf2`` or ``.sf3`` file; ``None`` is TimGM6mb.
-        programs: as `SoundFontBank`.
+        programs: as in `SoundFontBank`.
     """
 
     def _require_format(self) -> None:
@@ -170,7 +125,7 @@ class FluidSynthBank(SoundFontBank):
             )
 
     def render(self, notes: Sequence[Note], instrument: str, sample_rate: int, seconds: float) -> np.ndarray:
-        """Play ``notes`` without reverb and chorus, and mix the two channels down."""
+        """See `Bank.render`; without reverb and chorus, the two channels averaged."""
         with tempfile.TemporaryDirectory() as folder:
             midi, wav = Path(folder, "notes.mid"), Path(folder, "notes.wav")
             midi.write_bytes(midi_bytes(notes, self.programs[instrument], seconds))
@@ -181,13 +136,12 @@ class FluidSynthBank(SoundFontBank):
                 reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
                 raise CorpusError(f"fluidsynth could not play {self.path} ({reason}); try another SoundFont.")
             stereo, _ = soundfile.read(wav, dtype="float32", always_2d=True)
-        return to_length(
-            soxr.resample(stereo.mean(axis=1), RENDERER_RATE, sample_rate), round(seconds * sample_rate)
-        )
+        mono = resampled(stereo.mean(axis=1), RENDERER_RATE, sample_rate)
+        return to_length(mono, round(seconds * sample_rate))
 
 
 def embedded_soundfont() -> Path:
-    """TimGM6mb.sf2 of pretty_midi, found without importing the package."""
+    """Find TimGM6mb.sf2, which comes with pretty_midi, without importing that package."""
     spec = importlib.util.find_spec("pretty_midi")
     if spec is None or spec.origin is None:
         raise CorpusError(
@@ -202,12 +156,10 @@ def _bytes_of(path: str) -> bytes:
 
 
 def mono(wav: bytes, sample_rate: int, n_samples: int) -> np.ndarray:
-    """Mean of the channels of midirenderer's WAV bytes, resampled, ``(n_samples,)`` float32."""
+    """Average the two channels of midirenderer's WAV bytes: ``(n_samples,)`` float32 at ``sample_rate``."""
     stereo = np.frombuffer(wav, dtype="<i2", offset=44).reshape(-1, 2)
     mixed = (stereo[:, 0].astype(np.float32) + stereo[:, 1]) * np.float32(0.5 / 32768)
-    if sample_rate != RENDERER_RATE:
-        mixed = soxr.resample(mixed, RENDERER_RATE, sample_rate)
-    return to_length(mixed, n_samples)
+    return to_length(resampled(mixed, RENDERER_RATE, sample_rate), n_samples)
 
 
 def to_length(audio: np.ndarray, n_samples: int) -> np.ndarray:

@@ -1,14 +1,14 @@
-"""Build a corpus so that it is found again, resumed, repaired, and never built twice at once."""
+"""Building of corpora that are found again, resumed, repaired, and never built twice at once."""
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
 import json
 import os
 import shutil
 import stat
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from datamodules.audio.files import wav_bytes
 from datamodules.corpora.corpus import (
@@ -30,16 +28,17 @@ from datamodules.corpora.corpus import (
 )
 from datamodules.corpora.journal import Built, Journal
 from datamodules.scores.source import Skipped
-from runtime.files import write_beside
+from runtime.files import one_at_a_time, write_beside
 from runtime.hashing import FileHashes, address_of
+from runtime.messages import say
 from runtime.workers import run_jobs
 
 BUILDER_VERSION = 1
-"""Raised when the same request would give other audio than before: old corpora are then no longer found."""
+"""Part of every address; raised when equal requests would give other audio than before."""
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class Job(ABC):
+class BuildJob(ABC):
     """A part of a build that one process does alone: a piece on its instruments, or a recording."""
 
     name: str
@@ -47,53 +46,62 @@ class Job(ABC):
 
     @abstractmethod
     def run(self, root: Path) -> Built:
-        """Write the audio files of this job below ``root`` (see `write_item`)."""
+        """Write the audio files of this job below ``root``, with `write_item`."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be built."""
+class BuildPlan:
+    """All jobs of a build, and what is known before they run."""
 
-    jobs: Sequence[Job]
+    jobs: Sequence[BuildJob]
     skipped: Sequence[Skipped]
+    """What is left out before anything is built."""
     n_bytes: int
-    """How much disk it will need, about."""
+    """Space on the disk that the audio will need, about."""
     notes: Sequence[str] = ()
-    """What a user should know about the result; said when it is built, and in the manifest."""
+    """Sentences a user should know about the result: printed after building, and kept in the manifest."""
 
 
 class CorpusSource(ABC):
-    """Describes a corpus: audio for instruments, from somewhere. `prepare` builds it, or finds it."""
+    """A description from which a corpus is built: `prepare` finds the corpus, or builds it."""
 
     name: str
-    """First part of the folder's name."""
+    """First part of the name of the corpus's folder."""
 
     @property
     @abstractmethod
     def instruments(self) -> tuple[str, ...]:
-        """Every instrument, sorted; known before building."""
+        """Every instrument of the corpus, sorted; known before it is built."""
 
     @abstractmethod
     def describe(self, hashes: FileHashes) -> dict[str, Any]:
-        """All that decides the audio besides the sample rate, as JSON, with the hashes of source files."""
+        """Describe all that decides the audio but its sample rate, as JSON with hashes of source files."""
 
     @abstractmethod
     def plan(
         self, sample_rate: int, cache: Path, hashes: FileHashes, workers: int | None, progress: bool
-    ) -> Plan:
-        """Everything to be built."""
+    ) -> BuildPlan:
+        """List everything that is to be built.
+
+        Args:
+            sample_rate: in Hz.
+            cache: folder in which what is costly to find out may be kept.
+            hashes: gives the hashes of source files.
+            workers: processes; ``None`` is one a core.
+            progress: show progress bars.
+        """
 
     @abstractmethod
     def licences(self) -> list[str]:
-        """Under which terms the corpus may be used, for people."""
+        """Name the terms under which the corpus may be used, in sentences for people."""
 
     def request(self, sample_rate: int, hashes: FileHashes | None = None) -> dict[str, Any]:
-        """What the content address is made of: equal requests share a corpus."""
+        """Make what the content address is computed from: equal requests share a corpus."""
         versions = {"schema": SCHEMA_VERSION, "builder": BUILDER_VERSION}
         return {**versions, "sample_rate": sample_rate, "source": self.describe(hashes or FileHashes())}
 
     def folder(self, corpora_dir: str | Path, sample_rate: int) -> Path:
-        """Where `prepare` puts the corpus."""
+        """Name the folder in which `prepare` puts the corpus."""
         return (
             Path(corpora_dir) / f"{self.name}-{address_of(self.request(sample_rate, _hashes(corpora_dir)))}"
         )
@@ -101,7 +109,7 @@ class CorpusSource(ABC):
     def prepare(
         self, corpora_dir: str | Path, sample_rate: int, workers: int | None = None, progress: bool = True
     ) -> Corpus:
-        """Build the corpus, or what is missing of it, or find it complete.
+        """Find the corpus, or build what is missing of it.
 
         Args:
             corpora_dir: the folder that holds corpora.
@@ -110,8 +118,7 @@ class CorpusSource(ABC):
             progress: show progress bars.
 
         Raises:
-            CorpusError: the request or its sources are wrong, or the disk is full; the message says what to
-                do.
+            CorpusError: the request or its sources are wrong, or the disk is full.
         """
         with _clear_errors(Path(corpora_dir)):
             Path(corpora_dir).mkdir(parents=True, exist_ok=True)
@@ -132,14 +139,14 @@ class CorpusSource(ABC):
         _require_space(root, plan.n_bytes * len(jobs) // max(1, len(plan.jobs)))
         for leftover in root.rglob(".*.partial"):
             leftover.unlink()
-        running = run_jobs(_Run(root), jobs, f"Building {root.name}", workers, progress)
+        running = run_jobs(_RunBelow(root), jobs, f"Building {root.name}", workers, progress)
         for job, built in running:
             journal.add(job.name, built)
         self._finish(root, sample_rate, journal.of([job.name for job in plan.jobs]), plan)
         for note in plan.notes:
             say(f"Note: {note}")
 
-    def _finish(self, root: Path, sample_rate: int, built: Built, plan: Plan) -> None:
+    def _finish(self, root: Path, sample_rate: int, built: Built, plan: BuildPlan) -> None:
         skipped = sorted({*plan.skipped, *built.skipped})
         self._require_every_instrument(root, built, skipped)
         write_index(root / "index.csv", built.items)
@@ -177,17 +184,17 @@ def _hashes(corpora_dir: str | Path) -> FileHashes:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """Runs a job in a worker: a class, because it has to pickle."""
+class _RunBelow:
+    """Runs jobs below one folder; a class and no closure, because it travels to other processes."""
 
     root: Path
 
-    def __call__(self, job: Job) -> Built:
+    def __call__(self, job: BuildJob) -> Built:
         return job.run(self.root)
 
 
 def write_item(root: Path, item: Item, audio: Any, sample_rate: int) -> str:
-    """Write the audio of ``item``, drop features made from an older version, and return its SHA-256."""
+    """Write the audio of ``item``, delete features of an older version, and return the file's SHA-256."""
     content = wav_bytes(audio, sample_rate)
     with write_beside(root / "audio" / f"{item.stem}.wav") as file:
         file.write(content)
@@ -201,14 +208,14 @@ def _escaped(stem: str) -> str:
 
 
 def file_bytes(item: Item) -> int:
-    """Size of the WAV file of ``item``."""
+    """Compute the size of the WAV file of ``item`` in bytes."""
     return WAV_HEADER_BYTES + 2 * item.n_samples
 
 
 def has_its_size(root: Path, item: Item) -> bool:
-    """Whether the file of ``item`` is there with its size: a check that reads no audio."""
+    """Tell whether the file of ``item`` exists in its full size, without reading audio."""
     try:
-        # One call and no Path: a corpus may have 100,000 items, and this is most of what a start costs.
+        # One call, without a Path: with 100,000 items this line is most of what a start costs.
         status = os.stat(f"{root}/audio/{item.stem}.wav")
     except OSError:
         return False
@@ -216,7 +223,7 @@ def has_its_size(root: Path, item: Item) -> bool:
 
 
 def is_intact(root: Path) -> bool:
-    """Whether ``root`` is a complete corpus with all its files in their sizes."""
+    """Tell whether ``root`` is a complete corpus whose files all have their full size."""
     if not (root / "manifest.json").is_file():
         return False
     corpus = Corpus.open(root)
@@ -224,9 +231,7 @@ def is_intact(root: Path) -> bool:
 
 
 def write_skipped(path: Path, skipped: Sequence[Skipped]) -> None:
-    """Write ``skipped.csv``."""
-    import csv
-
+    """Write ``skipped.csv``: what is not in the corpus, and why."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(Skipped._fields)
@@ -234,31 +239,11 @@ def write_skipped(path: Path, skipped: Sequence[Skipped]) -> None:
 
 
 def write_checksums(path: Path, built: Built) -> None:
-    """Write ``checksums.sha256``, which ``sha256sum --check`` understands too."""
+    """Write ``checksums.sha256`` in the format of ``sha256sum``."""
     rows = sorted(
         f"{digest}  audio/{item.stem}.wav\n" for item, digest in zip(built.items, built.digests, strict=True)
     )
     path.write_text("".join(rows), encoding="utf-8")
-
-
-@contextmanager
-def one_at_a_time(root: Path) -> Iterator[None]:
-    """Hold the lock of a corpus; where another process has it, say so and wait."""
-    lock = FileLock(root.parent / f".{root.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"Another process is preparing {root}; waiting until it has finished.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def say(sentence: str) -> None:
-    """Tell the user something that is neither a result nor an error."""
-    print(sentence, file=sys.stderr, flush=True)
 
 
 def _announce_damage(root: Path, journal: Journal) -> None:

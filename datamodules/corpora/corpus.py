@@ -36,11 +36,15 @@ PART_MARK = "~"
 VARIED_MARK = f"{PART_MARK}v"
 """Stands between the name of a score and the number of a rendition that is not as written."""
 WAV_HEADER_BYTES = 44
-"""Length of the header of a 16-bit mono WAV as this package writes it."""
+"""Length of the header of the 16-bit mono WAV files of a corpus."""
 
 
 class CorpusError(UserError):
-    """A corpus or its request is wrong; the message is one sentence meant for the user."""
+    """A corpus, or what is asked of it, is wrong."""
+
+
+class NoPairsError(CorpusError):
+    """Pairs are needed, and no piece of the corpus exists on two instruments, as with recordings."""
 
 
 class NoPairsError(CorpusError):
@@ -48,7 +52,7 @@ class NoPairsError(CorpusError):
 
 
 def unknown_instrument(name: str, known: Sequence[str], where: str) -> CorpusError:
-    """The error that names the nearest right instrument."""
+    """Make the error that names the instruments there are, and the one most like ``name``."""
     return CorpusError(
         f"There is no instrument '{name}' in {where}; it has {', '.join(known)}.{nearest(name, known)}"
     )
@@ -73,18 +77,18 @@ class Item(NamedTuple):
 
     @property
     def is_varied(self) -> bool:
-        """Whether this is a further rendition of a piece, in another key and tempo than written."""
+        """Whether this is a further rendition of a piece, in another key and tempo than the score's."""
         return VARIED_MARK in self.piece
 
     @property
     def stem(self) -> str:
-        """Path below ``audio/`` or ``features/<name>/``, without suffix."""
+        """Path of the item's files below ``audio/`` or ``features/<name>/``, without suffix."""
         return f"{self.split}/{self.bank}/{self.instrument}/{self.piece}"
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A complete corpus, opened for reading. Opening reads the two tables and no audio."""
+    """A complete corpus, opened for reading. Opening reads manifest and index, and no audio."""
 
     root: Path
     manifest: dict[str, Any]
@@ -92,7 +96,11 @@ class Corpus:
 
     @classmethod
     def open(cls, root: str | Path) -> Corpus:
-        """Open the corpus in ``root``. Raises `CorpusError` where there is no complete corpus."""
+        """Open the corpus in ``root``.
+
+        Raises:
+            CorpusError: there is no complete corpus, or one of another version.
+        """
         root = Path(root)
         manifest_path = root / "manifest.json"
         if not manifest_path.is_file():
@@ -120,7 +128,7 @@ class Corpus:
 
     @cached_property
     def instruments(self) -> tuple[str, ...]:
-        """Every instrument, sorted; instrument ids in batches are indices into this."""
+        """Every instrument, sorted."""
         return tuple(sorted({item.instrument for item in self.items}))
 
     def select(
@@ -130,29 +138,29 @@ class Corpus:
         instrument: str | None = None,
         bank: str | None = DEFAULT_BANK,
     ) -> list[Item]:
-        """The items that match every criterion given, in index order (sorted by piece)."""
+        """List the items that match every criterion, in the order of the index; ``None`` matches all."""
         wanted = {"split": split, "track": track, "instrument": instrument, "bank": bank}
         criteria = {name: value for name, value in wanted.items() if value is not None}
         return [i for i in self.items if all(getattr(i, name) == value for name, value in criteria.items())]
 
     def audio_path(self, item: Item) -> Path:
-        """The WAV file of ``item``."""
+        """Name the WAV file of ``item``."""
         return self.root / "audio" / f"{item.stem}.wav"
 
     def read(self, item: Item, start: int = 0, n_samples: int | None = None) -> np.ndarray:
-        """Samples ``start … start + n_samples`` of ``item``, float32 in [−1, 1]; fewer at the end."""
+        """Read samples ``start … start + n_samples`` of ``item``, float32 in [−1, 1]; fewer at the end."""
         count = item.n_samples - start if n_samples is None else min(n_samples, item.n_samples - start)
         return read_pcm(self.audio_path(item), start, max(count, 0))
 
 
 def read_pcm(path: Path, start: int = 0, n_samples: int = -1) -> np.ndarray:
-    """Samples ``start … start + n_samples`` of a 16-bit mono WAV of this package; −1 reads to the end."""
+    """Read ``n_samples`` samples from ``start`` of a corpus's WAV file, float32; −1 reads to the end."""
     pcm = np.fromfile(path, dtype="<i2", count=n_samples, offset=WAV_HEADER_BYTES + 2 * start)
     return np.multiply(pcm, np.float32(1 / 32768), dtype=np.float32)  # one pass, one allocation
 
 
 def read_index(path: Path) -> Iterable[Item]:
-    """Read ``index.csv``."""
+    """Read the items in ``index.csv``."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
         next(rows)  # the names of the columns: Item's fields

@@ -1,9 +1,8 @@
-"""Look at a finished corpus: what is in it, and whether every file is still what was written."""
+"""Inspect a complete corpus: what it holds, and whether every file is still what was written."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -11,17 +10,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datamodules.corpora.building import has_its_size
+from datamodules.corpora.characteristics import Characteristics
 from datamodules.corpora.corpus import SPLITS, Corpus, Item
-from datamodules.corpora.traces import Trace
 from datamodules.features.spectrum_statistics import deviations_db
+from runtime.hashing import sha256_of
 from runtime.workers import run_jobs
 
 IN_ONE_PROCESS = 500
-"""So many files are read in less time than it takes to start workers."""
+"""Fewer files are read in less time than it takes to start workers."""
 
 
 class Group(NamedTuple):
-    """A row of the overview."""
+    """The files of one split, track, instrument and bank: a row of the overview."""
 
     split: str
     track: str
@@ -30,11 +30,11 @@ class Group(NamedTuple):
     pieces: int
     minutes: float
     loudness_db: float
-    """Mean level before it was made equal, A-weighted, in dB re full scale."""
+    """Mean A-weighted level before levels were made equal, in dB re full scale."""
 
 
 def overview(corpus: Corpus) -> list[Group]:
-    """Pieces and minutes by split, track, instrument and bank."""
+    """Count pieces and minutes by split, track, instrument and bank."""
     groups: dict[tuple[str, str, str, str], list[Item]] = defaultdict(list)
     for item in corpus.items:
         groups[item.split, item.track, item.instrument, item.bank].append(item)
@@ -49,31 +49,33 @@ def _group(sample_rate: int, key: tuple[str, str, str, str], items: list[Item]) 
 
 
 def skipped_reasons(root: Path) -> list[tuple[str, str]]:
-    """Rows of ``skipped.csv``: source and reason."""
+    """Read ``skipped.csv``: source and reason of everything that is not in the corpus."""
     with (root / "skipped.csv").open(newline="", encoding="utf-8") as file:
         return [(row["source"], row["reason"]) for row in csv.DictReader(file)]
 
 
-def description(corpus: Corpus, traces: Mapping[tuple[str, str], Trace]) -> dict[str, Any]:
-    """All that `inspect` shows, as JSON.
+def description(corpus: Corpus, characteristics: Mapping[tuple[str, str], Characteristics]) -> dict[str, Any]:
+    """Collect all that the command ``inspect`` shows, as JSON.
 
     Args:
         corpus: an open corpus.
-        traces: by split and instrument, where the files were measured.
+        characteristics: means by split and instrument; empty where the files were not measured.
     """
     manifest = {key: value for key, value in corpus.manifest.items() if key != "request"}
     groups = [group._asdict() for group in overview(corpus)]
     skipped = [{"source": source, "reason": reason} for source, reason in skipped_reasons(corpus.root)]
     found = {"folder": str(corpus.root), **manifest, "groups": groups, "skipped": skipped}
     found["statistics"] = deviations_db(corpus.root)
-    if traces:
-        rows = traces.items()
-        found["traces"] = [{"split": key[0], "instrument": key[1], **trace._asdict()} for key, trace in rows]
+    if characteristics:
+        found["characteristics"] = [
+            {"split": split, "instrument": instrument, **means._asdict()}
+            for (split, instrument), means in characteristics.items()
+        ]
     return found
 
 
 def damaged_files(corpus: Corpus, workers: int | None = None, progress: bool = True) -> Iterator[Path]:
-    """Audio files that are missing, or whose content is not what was written (every byte is read)."""
+    """Find audio files that are missing or hold other bytes than were written; every byte is read."""
     checksums = read_checksums(corpus.root)
     for item in corpus.items:
         if not has_its_size(corpus.root, item):
@@ -86,24 +88,18 @@ def damaged_files(corpus: Corpus, workers: int | None = None, progress: bool = T
 
 
 def read_checksums(root: Path) -> dict[str, str]:
-    """``checksums.sha256``: path below ``root`` → SHA-256."""
+    """Read ``checksums.sha256``: from the path below ``root`` to the SHA-256."""
     lines = (root / "checksums.sha256").read_text(encoding="utf-8").splitlines()
     return {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def corpora_in(folder: Path) -> list[Corpus]:
-    """Every complete corpus of a folder."""
+    """Open every complete corpus of a folder."""
     return [Corpus.open(path.parent) for path in sorted(folder.glob("*/manifest.json"))]
 
 
 def print_overview(corpus: Corpus) -> None:
-    """Tables for people, on standard output."""
+    """Print what a corpus holds, for people."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -141,20 +137,20 @@ def print_overview(corpus: Corpus) -> None:
             console.print(f"  {count:5d} × {kind}", highlight=False, markup=False)
 
 
-def print_traces(traces: Mapping[tuple[str, str], Trace]) -> None:
-    """A table for people, on standard output: means over the files of each split and instrument."""
+def print_characteristics(characteristics: Mapping[tuple[str, str], Characteristics]) -> None:
+    """Print a table of the means over the files of each split and instrument."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title="What the files are like (means)", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("split", "instrument", *Trace._fields):
+    for name in ("split", "instrument", *Characteristics._fields):
         table.add_column(name, justify="left" if name in ("split", "instrument") else "right")
-    for key in sorted(traces, key=lambda key: (SPLITS.index(key[0]), key[1])):
-        table.add_row(*key, *(f"{value:.3g}" for value in traces[key]))
+    for key in sorted(characteristics, key=lambda key: (SPLITS.index(key[0]), key[1])):
+        table.add_row(*key, *(f"{value:.3g}" for value in characteristics[key]))
     Console().print(table)
 
 
 def _kind(reason: str) -> str:
-    """A reason without what is particular to one file, so that reasons can be counted."""
+    """Strip a reason of what is particular to one file, so that equal reasons can be counted."""
     return re.sub(r"\d[\d.,]*", "…", reason.partition(":")[0].partition("(")[0]).strip()[:90]

@@ -1,4 +1,4 @@
-"""What a build has done so far, one line a job: the memory that makes it resumable and repairable."""
+"""The journal of a build: a line for each job that is done, so that a build can be resumed and repaired."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime.files import write_beside
 
 
 class Built(NamedTuple):
-    """The outcome of a job, or of several."""
+    """What one job has built, or several have."""
 
     items: tuple[Item, ...] = ()
     digests: tuple[str, ...] = ()
@@ -22,10 +22,10 @@ class Built(NamedTuple):
 
 
 class Journal:
-    """``journal.jsonl`` of a corpus. A line is appended when a job's files are all written.
+    """The file ``journal.jsonl`` of a corpus; a line is appended when all files of a job are written.
 
     Args:
-        root: folder of the corpus; made if it does not exist.
+        root: folder of the corpus; it is made where it does not exist.
     """
 
     def __init__(self, root: Path) -> None:
@@ -42,17 +42,17 @@ class Journal:
             )
 
     def holds(self, name: str) -> bool:
-        """Whether a job is done."""
+        """Tell whether the job of this name is done."""
         return name in self._done
 
     def add(self, name: str, built: Built) -> None:
-        """Note that a job is done."""
+        """Note that the job of this name is done."""
         self._done[name] = built
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([name, *built], ensure_ascii=False) + "\n")
 
     def of(self, names: Iterable[str]) -> Built:
-        """The outcomes of several jobs together."""
+        """Join what the jobs of these names have built."""
         outcomes = [self._done[name] for name in names]
         return Built(
             tuple(item for outcome in outcomes for item in outcome.items),
@@ -61,13 +61,13 @@ class Journal:
         )
 
     def drop_damaged(self, is_good: Callable[[Item], bool]) -> list[Item]:
-        """Forget the jobs that have an item which is not good, and give those items."""
+        """Forget every job that has an item which is not good, and return those items."""
         damaged = {
             name: [item for item in built.items if not is_good(item)] for name, built in self._done.items()
         }
         damaged = {name: items for name, items in damaged.items() if items}
         self._done = {name: built for name, built in self._done.items() if name not in damaged}
-        # Rewritten even if nothing was dropped: a last line cut short must not swallow the next one.
+        # Rewritten even if nothing was dropped: otherwise the next line would be appended to one cut short.
         with write_beside(self.path) as file:
             for name, built in self._done.items():
                 file.write((json.dumps([name, *built], ensure_ascii=False) + "\n").encode())

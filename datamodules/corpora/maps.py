@@ -1,4 +1,4 @@
-"""Maps of points in many dimensions: near ones stay near (t-SNE), colours say what they are."""
+"""Maps of points in many dimensions, by t-SNE: near points stay near, and colours tell what they are."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from runtime.files import write_beside
 
 
 class Points(NamedTuple):
-    """What one map shows."""
+    """The points of one map, ``S`` points in ``E`` dimensions."""
 
     values: np.ndarray
     """``(S, E)``."""
     labels: Sequence[str]
-    """One a point; every different one has a colour."""
+    """A label for each point; each different label has a colour."""
 
 
 def in_two_dimensions(values: np.ndarray) -> np.ndarray:
-    """``(S, E)`` → ``(S, 2)``, each dimension standardised first (van der Maaten and Hinton, t-SNE, 2008).
+    """Place points ``(S, E)`` on a plane ``(S, 2)`` by t-SNE (van der Maaten and Hinton, JMLR 9, 2008).
 
-    Neighbourhoods mean something, distances and the axes do not. The same points give the same map.
+    Every dimension is standardised first. Neighbourhoods have a meaning, distances and axes have none. The
+    same points give the same map.
     """
     if len(values) < 3:
         return np.zeros((len(values), 2))
@@ -31,13 +32,13 @@ def in_two_dimensions(values: np.ndarray) -> np.ndarray:
 
     spread = values.std(0)
     standardised = (values - values.mean(0)) / np.where(spread > 0, spread, 1)
-    # A neighbourhood cannot hold more than there is.
+    # The perplexity, a number of neighbours, has to stay well below the number of points.
     perplexity = min(30.0, (len(values) - 1) / 3)
     return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(standardised)
 
 
 def save_maps(path: Path, maps: Mapping[str, Points]) -> None:
-    """Draw maps side by side into a PNG file, under their captions; written beside and renamed."""
+    """Draw maps side by side into a PNG file, each under its caption."""
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
 
     figure = Figure(figsize=(4.8 * len(maps), 4.4), layout="constrained")

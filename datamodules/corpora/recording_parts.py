@@ -1,4 +1,4 @@
-"""One recording on its way into a corpus: read, judged, cut into parts, levelled, written."""
+"""The job that takes one recording into a corpus: read it, judge it, cut it, level it, write it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 
 from datamodules.audio.files import AudioFileError, read_audio, resampled
 from datamodules.audio.levels import AUDIBLE_DB, loudness_frames_db, mean_loudness_db, normalised
-from datamodules.corpora.building import Job, write_item
+from datamodules.corpora.building import BuildJob, write_item
 from datamodules.corpora.corpus import DEFAULT_BANK, PART_MARK, Item
 from datamodules.corpora.journal import Built
 from datamodules.scores.source import Skipped
 
 FULL_SCALE = 0.9999
-"""Samples above this are taken for clipped."""
+"""Samples with at least this absolute value are taken for clipped."""
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Which recordings, and parts of them, are good enough."""
+    """Limits below which recordings, or parts of them, are skipped."""
 
     shortest_s: float = 1.0
-    """Shorter recordings are skipped."""
+    """Shorter recordings are skipped; in seconds."""
     quietest_db: float = -60.0
     """Parts whose sounding frames have a lower mean A-weighted level (dB re full scale) are skipped."""
     least_sound: float = 0.1
@@ -36,7 +36,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Treatment:
-    """What happens to each recording; see `RecordingsCorpus`."""
+    """What is done with every recording; `RecordingsCorpus` explains the fields."""
 
     track: str
     mix_channels: bool
@@ -46,8 +46,8 @@ class Treatment:
 
 
 @dataclass(frozen=True)
-class RecordingJob(Job):
-    """Read one recording, cut it into parts, and write the good ones."""
+class RecordingJob(BuildJob):
+    """Reads one recording, cuts it into equal parts, and writes those that pass the filters."""
 
     name: str
     path: Path
@@ -58,7 +58,7 @@ class RecordingJob(Job):
     how: Treatment
 
     def run(self, root: Path) -> Built:
-        """Write the parts; what is unusable is skipped with its reason."""
+        """See `BuildJob.run`; what is unusable is skipped with its reason."""
         try:
             audio, rate = read_audio(self.path, channels="mix" if self.how.mix_channels else "keep")
         except AudioFileError as error:
@@ -82,7 +82,7 @@ class RecordingJob(Job):
         return Built(tuple(items), tuple(digests), tuple(skipped))
 
     def _parts(self, channels: np.ndarray) -> Iterator[tuple[int, int, int, str]]:
-        """Channel, first and last sample, and piece id of equal parts, none longer than asked."""
+        """Give channel, start and end in samples, and piece id of each of the equal parts."""
         n_channels, n_samples = channels.shape
         n_parts = -(-n_samples // round(self.how.part_s * self.sample_rate))
         bounds = [n_samples * part // n_parts for part in range(n_parts + 1)]
@@ -97,7 +97,7 @@ class RecordingJob(Job):
 
 
 def unfit(channels: np.ndarray, sample_rate: int, filters: Filters) -> str | None:
-    """Why a whole recording, ``(C, T)`` at its own rate, cannot be used; ``None`` if it can."""
+    """Give the reason why a recording, ``(C, T)`` at its own rate, cannot be used; ``None`` if it can."""
     seconds = channels.shape[1] / sample_rate
     if seconds < filters.shortest_s:
         return f"too short: {seconds:.3g} s, at least {filters.shortest_s:g} s are needed"
@@ -110,7 +110,7 @@ def unfit(channels: np.ndarray, sample_rate: int, filters: Filters) -> str | Non
 
 
 def unsounding(audio: np.ndarray, sample_rate: int, filters: Filters) -> str | None:
-    """Why a part, ``(T,)``, has too little sound in it; ``None`` if it has enough."""
+    """Give the reason why a part, ``(T,)``, has too little sound; ``None`` if it has enough."""
     sounding = float(np.mean(loudness_frames_db(audio, sample_rate) > AUDIBLE_DB))
     if sounding < filters.least_sound:
         return f"silent: {sounding:.0%} of it sounds, at least {filters.least_sound:.0%} should"

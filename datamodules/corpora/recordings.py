@@ -1,4 +1,4 @@
-"""A corpus of recordings: folders of audio files, one folder an instrument."""
+"""Corpora of recordings: folders of audio files, one folder an instrument."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import soundfile
 
 from datamodules.audio.files import AUDIO_SUFFIXES
-from datamodules.corpora.building import CorpusSource, Plan
+from datamodules.corpora.building import BuildPlan, CorpusSource
 from datamodules.corpora.corpus import SPLITS, TRACKS, CorpusError, unknown_instrument
 from datamodules.corpora.recording_parts import Filters, RecordingJob, Treatment
 from datamodules.scores.melodies import split_all
@@ -24,7 +24,7 @@ class Recording(NamedTuple):
 
     instrument: str
     split: str | None
-    """Where a folder says so."""
+    """The split that its folder names, if any."""
     path: Path
 
 
@@ -37,15 +37,15 @@ class RecordingsCorpus(CorpusSource):
 
     Args:
         root: the folder.
-        instruments: which of its folders; ``None`` is all.
-        track: ``monophonic`` or ``polyphonic``: what is played.
+        instruments: names of the folders to use; ``None`` is all.
+        track: ``monophonic`` or ``polyphonic``: the kind of music that is played.
         mix_channels: mix the channels of a recording to one; otherwise each becomes a part of its own.
         part_s: longer recordings are cut into equal parts of at most this length, in seconds.
-        filters: what is skipped.
+        filters: limits below which recordings are skipped.
         loudness_db: A-weighted level each recording is brought to, in dB re full scale, lower where peaks
             would clip; ``None`` leaves levels as they are.
-        shares: of train, val and test, where folders do not say.
-        licence: what the manifest says about the recordings.
+        shares: shares of train, val and test where folders do not name the split; they add up to 1.
+        licence: licence of the recordings, for the manifest.
     """
 
     name = "recordings"
@@ -73,7 +73,7 @@ class RecordingsCorpus(CorpusSource):
 
     def _check(self) -> None:
         if self.how.track not in TRACKS:
-            raise CorpusError(f"track is 'monophonic' or 'polyphonic', got '{self.how.track}'.")
+            raise CorpusError(f"track must be 'monophonic' or 'polyphonic', got '{self.how.track}'.")
         if self.how.part_s < self.how.filters.shortest_s:
             raise CorpusError(
                 f"part_s must be {self.how.filters.shortest_s} s or more, got {self.how.part_s}."
@@ -82,7 +82,7 @@ class RecordingsCorpus(CorpusSource):
             raise CorpusError(f"The shares of train, val and test must add up to 1, got {self.shares}.")
 
     def _find_layout(self) -> bool:
-        """Whether the first level of folders are splits."""
+        """Tell whether the first level of folders names splits."""
         if not self.root.is_dir():
             raise CorpusError(f"{self.root} is not a folder; give one with a folder of audio per instrument.")
         names = {path.name for path in _folders(self.root)}
@@ -110,23 +110,23 @@ class RecordingsCorpus(CorpusSource):
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Names of the folders, sorted."""
+        """Names of the folders that are used, sorted."""
         return self._instruments
 
     def licences(self) -> list[str]:
-        """What the user says about the recordings."""
+        """See `CorpusSource.licences`."""
         return [f"recordings: {self.licence}"]
 
     def describe(self, hashes: FileHashes) -> dict[str, Any]:
-        """Names and contents of the files, and how they are cut."""
+        """Describe the files by names and contents, and what is done with them."""
         contents = hashes.of_folder(self.root, (recording.path for recording in self._recordings()))
         how = {"instruments": self.instruments, "shares": self.shares, **asdict(self.how)}
         return {"recordings": contents, **how}
 
     def plan(
         self, sample_rate: int, cache: Path, hashes: FileHashes, workers: int | None, progress: bool
-    ) -> Plan:
-        """One job a recording."""
+    ) -> BuildPlan:
+        """See `CorpusSource.plan`; every recording is a job."""
         found = self._recordings()
         paths = [recording.path for recording in found]
         digests = dict(zip(paths, hashes.of_all(paths), strict=True))
@@ -145,13 +145,13 @@ class RecordingsCorpus(CorpusSource):
         kept = [1 if self.how.mix_channels else channels for _, channels in headers]
         n_bytes = sum(round(2 * sample_rate * header[0] * n) for header, n in zip(headers, kept, strict=True))
         notes = self._notes(jobs, [channels for _, channels in headers])
-        return Plan(jobs, [*skipped, *self._not_audio()], n_bytes, notes)
+        return BuildPlan(jobs, [*skipped, *self._not_audio()], n_bytes, notes)
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
     def _recordings(self) -> list[Recording]:
-        """Every audio file of the instruments, held-out splits first: of two copies, that in test stays."""
+        """List the files of all instruments, held-out splits first: of two copies, the one in test stays."""
         splits: list[str | None] = [*reversed(SPLITS)] if self._has_splits else [None]
         return [
             Recording(instrument, split, path)
@@ -177,7 +177,7 @@ class RecordingsCorpus(CorpusSource):
         return kept, [Skipped(self._shown(p), f"a copy of {self._shown(first[digests[p]])}") for p in copies]
 
     def _splits(self, recordings: list[Recording], digests: dict[Path, str]) -> dict[Path, str]:
-        """The split of each recording; each instrument by itself, so that all have test recordings."""
+        """Give each recording its split, each instrument by itself so that every one has test recordings."""
         splits: dict[Path, str] = {}
         for instrument in self.instruments:
             mine = [recording for recording in recordings if recording.instrument == instrument]
@@ -197,11 +197,10 @@ class RecordingsCorpus(CorpusSource):
                 s for s in SPLITS if s not in {job.split for job in jobs if job.instrument == instrument}
             ]
             if absent:
-                notes.append(
-                    f"{instrument} has no recordings for {' and '.join(absent)}: three would fill all."
-                )
+                missing = " and ".join(absent)
+                notes.append(f"{instrument} has no recordings for {missing}: three would fill all splits.")
         if len(self.instruments) == 1:
-            notes.append("There is only one instrument: enough to learn its sound, not to train on pairs.")
+            notes.append("There is only one instrument, and a transfer needs two.")
         return notes
 
 
@@ -210,14 +209,14 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _audio_files(folder: Path) -> Iterator[Path]:
-    """Everything named like audio, at any depth, sorted."""
+    """Find every file with the name of an audio file, at any depth, sorted."""
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file():
             yield path
 
 
 def _header(path: Path) -> tuple[float, int]:
-    """Seconds and channels, as far as libsndfile can tell without decoding."""
+    """Read length in seconds and number of channels; 0 and 1 where libsndfile cannot tell undecoded."""
     try:
         info = soundfile.info(path)
     except (soundfile.LibsndfileError, RuntimeError):

@@ -1,8 +1,7 @@
-"""A paired corpus: scores played on every instrument of a bank, sample-aligned."""
+"""Rendered corpora: scores played on every instrument of a bank, sample-aligned, so that pieces are pairs."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from datamodules.audio.levels import FLOOR_DB, mean_loudness_db, normalised
-from datamodules.banks.soundfont import Bank, SoundFontBank
-from datamodules.corpora.building import CorpusSource, Job, Plan, file_bytes, write_item
+from datamodules.banks.bank import Bank
+from datamodules.banks.soundfont import SoundFontBank
+from datamodules.corpora.building import BuildJob, BuildPlan, CorpusSource, file_bytes, write_item
 from datamodules.corpora.corpus import DEFAULT_BANK, TRACKS, VARIED_MARK, CorpusError, Item
 from datamodules.corpora.journal import Built
 from datamodules.scores.embedded import EmbeddedScores
 from datamodules.scores.notes import Note, Score, excerpt
 from datamodules.scores.performance import Performance
 from datamodules.scores.source import ScoreSource, Skipped
-from runtime.hashing import FileHashes
+from runtime.hashing import FileHashes, stable_hash
 
 DEFAULT_INSTRUMENTS = (
     "keyboard_acoustic",
@@ -32,31 +32,31 @@ DEFAULT_INSTRUMENTS = (
     "synth_lead_synthetic",
 )
 ELSEWHERE = "elsewhere"
-"""Name of the second bank, which only the test split has."""
+"""Name of the second bank, which is heard in the test split only."""
 RELEASE_S = 0.5
-"""How long a piece may ring after its last note."""
+"""Time that a piece may ring after its last note, in seconds."""
 
 
 class RenderedCorpus(CorpusSource):
     """Every piece on every instrument, with equal notes, times, dynamics and lengths.
 
-    Levels are made equal (programs of a SoundFont differ by 10 dB). Test pieces exist on a second bank too:
-    the same instruments from elsewhere.
+    Levels are made equal (programs of a SoundFont differ by 10 dB). Test pieces are also played on a second
+    bank: the same instruments from elsewhere.
 
     Args:
-        scores: what is played; ``None`` is `EmbeddedScores` of size ``default``.
-        bank: how it sounds; ``None`` is the embedded SoundFont.
-        instruments: which instruments of the bank.
+        scores: source of the pieces; ``None`` is `EmbeddedScores` of size ``default``.
+        bank: gives the instruments their sound; ``None`` is the embedded SoundFont.
+        instruments: names of instruments of the bank.
         elsewhere: the second bank; ``None`` is what ``bank.elsewhere()`` gives, if anything.
         tracks: ``monophonic``, ``polyphonic`` or both.
         performance: how the scores are played.
         renditions: how often a training piece is played: as written first, then varied in key and tempo,
-            which is more music from the same scores. Val and test pieces are played once, as written, so that
-            a corpus with more renditions asks the same questions.
-        loudness_db: A-weighted level of the result in dB re full scale, lower where peaks would clip.
-        most_missing: a piece is skipped if more than this share of its notes is missing in a bank; fewer are
+            which is more music from the same scores. Validation and test pieces are played once, as written,
+            so that a corpus with more renditions has the same test cases.
+        loudness_db: A-weighted level of every file in dB re full scale, lower where peaks would clip.
+        most_missing: a piece is skipped if a bank lacks more than this share of its notes; fewer notes are
             left out on all instruments.
-        seed: decides all randomness.
+        seed: of everything random: dynamics, and how renditions vary.
     """
 
     name = "rendered"
@@ -94,7 +94,9 @@ class RenderedCorpus(CorpusSource):
             self.elsewhere.require(self._instruments)
         unknown = sorted(set(self.tracks) - set(TRACKS))
         if unknown or not self.tracks:
-            raise CorpusError(f"tracks are 'monophonic' and 'polyphonic', got {unknown or 'none'}.")
+            raise CorpusError(
+                f"tracks must be 'monophonic', 'polyphonic' or both, got {', '.join(unknown) or 'none'}."
+            )
 
     def _common_range(self) -> tuple[int, int]:
         ranges = [self.bank.pitch_range(instrument) for instrument in self._instruments]
@@ -108,16 +110,16 @@ class RenderedCorpus(CorpusSource):
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """What was asked for, sorted."""
+        """The instruments that were asked for, sorted."""
         return self._instruments
 
     def licences(self) -> list[str]:
-        """Of scores and sounds."""
+        """See `CorpusSource.licences`: those of the scores and of the sounds."""
         banks = [self.bank] if self.elsewhere is None else [self.bank, self.elsewhere]
         return [f"scores: {self.scores.licence}", *sorted({f"sounds: {bank.licence}" for bank in banks})]
 
     def describe(self, hashes: FileHashes) -> dict[str, Any]:
-        """Scores, banks, instruments and how they are played."""
+        """Describe scores, banks, instruments and how they play."""
         return {
             "scores": self.scores.fingerprint(hashes),
             "bank": self.bank.fingerprint(hashes, self.instruments),
@@ -133,8 +135,8 @@ class RenderedCorpus(CorpusSource):
 
     def plan(
         self, sample_rate: int, cache: Path, hashes: FileHashes, workers: int | None, progress: bool
-    ) -> Plan:
-        """One job a piece and bank."""
+    ) -> BuildPlan:
+        """See `CorpusSource.plan`; every piece on a bank is a job."""
         scores = self.scores.load(cache, hashes, workers, progress)
         jobs: list[RenderJob] = []
         skipped = list(scores.skipped)
@@ -153,7 +155,7 @@ class RenderedCorpus(CorpusSource):
                     for n, bank in self._banks(score)
                 ]
         n_bytes = sum(job.n_bytes for job in jobs)
-        return Plan(jobs, skipped, n_bytes)
+        return BuildPlan(jobs, skipped, n_bytes)
 
     def _banks(self, score: Score) -> list[tuple[str, Bank]]:
         banks = [(DEFAULT_BANK, self.bank)]
@@ -162,8 +164,8 @@ class RenderedCorpus(CorpusSource):
         return banks
 
     def _played(self, score: Score, rendition: int) -> tuple[Score, list[Skipped]] | Skipped:
-        """The score as it will sound on every instrument, with what had to be left out."""
-        rng = np.random.default_rng([self.seed, rendition, _number(score.piece)])
+        """Play a score: as it will sound on every instrument, with what is left out; or why it is skipped."""
+        rng = np.random.default_rng([self.seed, rendition, stable_hash(score.piece)])
         played = self.performance.play(score, rng, varied=rendition > 0)
         if played is None:
             return Skipped(
@@ -193,13 +195,9 @@ def _described(note: Note) -> str:
     return f"MIDI pitch {note.pitch}, velocity {note.velocity}, at {note.start_s:.2f} s"
 
 
-def _number(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-
-
 @dataclass(frozen=True)
-class RenderJob(Job):
-    """One piece on all instruments of one bank."""
+class RenderJob(BuildJob):
+    """Plays one piece on all instruments of one bank."""
 
     bank: Bank
     bank_name: str
@@ -210,21 +208,21 @@ class RenderJob(Job):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """Piece and bank."""
+        """Bank and piece."""
         return f"{self.bank_name}/{self.score.piece}"
 
     @property
     def seconds(self) -> float:
-        """Length of the audio, equal on all instruments."""
+        """Length of the audio, the same on all instruments."""
         return max(note.end_s for note in self.score.notes) + RELEASE_S
 
     @property
     def n_bytes(self) -> int:
-        """Size of all files."""
+        """Size of all files of the job."""
         return len(self.instruments) * file_bytes(self._item("", 0.0))
 
     def run(self, root: Path) -> Built:
-        """Render, level and write each instrument; skip the piece where an instrument is silent."""
+        """See `BuildJob.run`; the piece is skipped on all instruments where one of them is silent."""
         sounds = {
             name: self.bank.render(self.score.notes, name, self.sample_rate, self.seconds)
             for name in self.instruments

@@ -1,7 +1,7 @@
-"""Augmentation on the fly: each effect draws its parameters once and gives a function of audio.
+"""Augmentation of training audio: each effect draws its parameters once and gives a function of audio.
 
-Drawing and applying are apart so that a source and its target can pass through the *same* room or gain,
-and stay a pair. Every effect keeps the length and the alignment of what it changes.
+Drawing is apart from applying, so that a source and its target can pass through the *same* room or gain and
+stay a pair. Every effect keeps the length and the alignment of what it changes.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ import numpy as np
 from scipy import signal
 
 Transform = Callable[[np.ndarray], np.ndarray]
-"""Audio ``(T,)`` to audio ``(T,)``, with nothing left to chance."""
+"""Maps audio ``(T,)`` to audio ``(T,)``, with nothing left to chance."""
 
 
 def unchanged(audio: np.ndarray) -> np.ndarray:
-    """The effect that was not drawn."""
+    """Return ``audio`` as it is, where an effect was not drawn."""
     return audio
 
 
 class Effect:
-    """One kind of change, and how often it happens. Effects are dataclasses: their fields are the config."""
+    """One kind of change, and how often it happens; the fields of its dataclass are its config."""
 
     probability: float
     """Share of the examples that it changes, in [0, 1]."""
 
     def draw(self, rng: np.random.Generator, sample_rate: int) -> Transform:
-        """Decide whether and how, by ``rng`` alone."""
+        """Decide by ``rng`` alone whether the effect changes an example, and how."""
         return self.transform(rng, sample_rate) if rng.random() < self.probability else unchanged
 
     def transform(self, rng: np.random.Generator, sample_rate: int) -> Transform:
-        """Draw the parameters, and give the change they stand for."""
+        """Draw the effect's parameters and return the change that they stand for."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Gain(Effect):
-    """Another level.
+    """A change of level.
 
     Args:
-        min_db: softest, in dB relative to the original.
-        max_db: loudest.
+        min_db: softest level, in dB relative to the original.
+        max_db: loudest level, in dB relative to the original.
         probability: share of the examples that it changes, in [0, 1].
     """
 
@@ -65,9 +65,9 @@ class Equalizer(Effect):
 
     Args:
         bands: number of filters.
-        max_db: each boosts or cuts by at most this.
-        min_hz: lowest centre frequency.
-        max_hz: highest centre frequency; never above 0.45 of the sample rate.
+        max_db: largest boost or cut of a filter, in dB.
+        min_hz: lowest centre frequency, in Hz.
+        max_hz: highest centre frequency, in Hz; never above 0.45 of the sample rate.
         probability: share of the examples that it changes, in [0, 1].
     """
 
@@ -90,7 +90,7 @@ class Equalizer(Effect):
 
 
 def peaking_filter(centre_hz: float, gain_db: float, quality: float, sample_rate: int) -> np.ndarray:
-    """``(6,)`` second-order section with ``gain_db`` at ``centre_hz`` and 0 dB far from it."""
+    """Design a second-order section, ``(6,)``, with ``gain_db`` at ``centre_hz`` and 0 dB far from it."""
     omega = 2 * math.pi * centre_hz / sample_rate
     alpha = math.sin(omega) / (2 * quality)
     amplitude = 10 ** (gain_db / 40)
@@ -104,10 +104,10 @@ class Reverb(Effect):
     """A room: exponentially decaying noise (J. A. Moorer, 1979), added to the direct sound, which stays.
 
     Args:
-        min_t60_s: time in which the driest room's tail decays by 60 dB.
-        max_t60_s: the same for the most reverberant room.
-        min_wet_db: energy of the faintest tail, relative to the direct sound.
-        max_wet_db: energy of the strongest tail.
+        min_t60_s: shortest time in which a tail decays by 60 dB, in seconds.
+        max_t60_s: longest time in which a tail decays by 60 dB, in seconds.
+        min_wet_db: energy of the faintest tail, in dB relative to the direct sound.
+        max_wet_db: energy of the strongest tail, in dB relative to the direct sound.
         probability: share of the examples that it changes, in [0, 1].
     """
 
@@ -126,7 +126,7 @@ class Reverb(Effect):
 
 
 def room_response(rng: np.random.Generator, t60_s: float, wet_db: float, sample_rate: int) -> np.ndarray:
-    """Impulse response: 1 at time 0, then a tail of energy ``wet_db`` that falls 60 dB in ``t60_s``."""
+    """Draw an impulse response: 1 at time 0, then a tail of energy ``wet_db`` with decay time ``t60_s``."""
     times_s = np.arange(1, round(t60_s * sample_rate)) / sample_rate
     tail = rng.standard_normal(len(times_s)) * 10 ** (-3 * times_s / t60_s)
     tail *= 10 ** (wet_db / 20) / np.linalg.norm(tail)
@@ -138,11 +138,11 @@ class Delay(Effect):
     """Echoes, each one softer than the last.
 
     Args:
-        min_delay_ms: shortest time between echoes.
-        max_delay_ms: longest time between echoes.
-        min_echo_db: level of the first echo of the faintest, relative to the sound.
-        max_echo_db: the same for the strongest; below 0.
-        echoes: how many; echo ``k`` has ``k`` times the first's level in dB.
+        min_delay_ms: shortest time between echoes, in ms.
+        max_delay_ms: longest time between echoes, in ms.
+        min_echo_db: faintest level of the first echo, in dB relative to the sound.
+        max_echo_db: strongest level of the first echo, in dB relative to the sound; below 0.
+        echoes: number of echoes; echo ``k`` has ``k`` times the first one's level in dB.
         probability: share of the examples that it changes, in [0, 1].
     """
 
@@ -169,14 +169,14 @@ class Delay(Effect):
 
 @dataclass(frozen=True)
 class Noise(Effect):
-    """A recording's hiss or rumble: stationary noise, from white to pink.
+    """The hiss or rumble of a recording: stationary noise, from white to pink.
 
-    The level is relative to the whole of what it is added to, so that a silent signal stays silent.
+    Its level is relative to the signal that it is added to, so that silence stays silent.
 
     Args:
-        min_snr_db: noisiest signal-to-noise ratio.
-        max_snr_db: cleanest.
-        max_slope: 0 gives white noise only; 1 up to pink (power ∝ 1/f), 2 up to brown.
+        min_snr_db: lowest signal-to-noise ratio, in dB.
+        max_snr_db: highest signal-to-noise ratio, in dB.
+        max_slope: the noise is drawn from white up to pink (1: power ∝ 1/f) or brown (2); 0 is white only.
         probability: share of the examples that it changes, in [0, 1].
     """
 
@@ -200,7 +200,7 @@ class Noise(Effect):
 
 
 def coloured_noise(rng: np.random.Generator, n_samples: int, slope: float) -> np.ndarray:
-    """``(n_samples,)`` noise whose power falls as ``f ** −slope``; without direct current."""
+    """Draw ``(n_samples,)`` noise without direct current whose power falls as ``f ** −slope``."""
     bins = n_samples // 2 + 1
     spectrum = rng.standard_normal(bins) + 1j * rng.standard_normal(bins)
     spectrum[0] = 0
@@ -210,12 +210,14 @@ def coloured_noise(rng: np.random.Generator, n_samples: int, slope: float) -> np
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Which signals of an example pass through which effects, in the order given.
+    """The effects that each signal of an example passes through, in the order given.
+
+    Features, where a data module has them, describe the augmented audio.
 
     Args:
-        shared: effects of source and target alike, with the same parameters: the pair stays a pair.
-        source: effects of the source alone, after the shared ones; the task then is to undo them too.
-        reference: effects of the reference.
+        shared: effects on source and target, with the same parameters for both: the pair stays a pair.
+        source: effects on the source alone, after the shared ones; a model learns to undo them.
+        reference: effects on the reference.
     """
 
     shared: Sequence[Effect] = ()
@@ -225,13 +227,18 @@ class Augmentation:
     def of_pair(
         self, rng: np.random.Generator, source: np.ndarray, target: np.ndarray, sample_rate: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Augment ``(T,)`` source and target; what would leave [−1, 1] is scaled, both by one factor."""
+        """Augment ``(T,)`` source and target; what would leave [−1, 1] is scaled, both by one factor.
+
+        Where both are one object and stay equal, one object is returned for both.
+        """
         if not (self.shared or self.source):
             return source, target
-        shared = _drawn(self.shared, rng, sample_rate)
-        source, target = _drawn(self.source, rng, sample_rate)(shared(source)), shared(target)
-        peak = max(1.0, _peak(source), _peak(target))
-        return source / np.float32(peak), target / np.float32(peak)
+        shared, alone = (_drawn(effects, rng, sample_rate) for effects in (self.shared, self.source))
+        wanted = shared(target)
+        played = alone(wanted if source is target else shared(source))
+        peak = np.float32(max(1.0, _peak(played), _peak(wanted)))
+        scaled = wanted / peak
+        return (scaled if played is wanted else played / peak), scaled
 
     def of_source(self, rng: np.random.Generator, source: np.ndarray, sample_rate: int) -> np.ndarray:
         """Augment a ``(T,)`` source that has no target."""

@@ -1,4 +1,4 @@
-"""From numbered examples to batches: how an epoch is dealt out to processes, and how examples are joined."""
+"""Batching: how numbered examples are dealt out to processes, and joined to batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datamodules.batch import Features, TransferBatch
 
 
 class ExampleKey(NamedTuple):
-    """Names one training example."""
+    """The name of a training example."""
 
     epoch: int
     number: int
@@ -32,17 +32,17 @@ class Example(NamedTuple):
     reference_piece: str
     track: str
     features: np.ndarray | None = None
-    """``(3, N)``: f0 in Hz, confidence, loudness in dB."""
+    """``(3, N)``: f0 in Hz, confidence, loudness in dB of the target."""
     source_features: np.ndarray | None = None
-    """Likewise."""
+    """``(3, N)``: the same of the source, where it is another instrument than the target."""
     wrong_notes: np.ndarray | None = None
     other_recording: np.ndarray | None = None
 
 
 def collate(examples: Sequence[Example]) -> TransferBatch:
-    """Join examples of equal lengths to a batch. What one of them lacks, the batch lacks."""
+    """Join examples of equal lengths to a batch; a field that one example lacks is ``None`` in the batch."""
     source = torch.from_numpy(np.stack([example.source for example in examples]))
-    same = all(example.target is example.source for example in examples)  # resynthesis: one copy is enough
+    same = all(example.target is example.source for example in examples)  # in resynthesis one copy is enough
     return TransferBatch(
         source=source,
         reference=torch.from_numpy(np.stack([example.reference for example in examples])),
@@ -77,11 +77,11 @@ class TrainingSampler(Sampler[ExampleKey]):
     ``w·b``.
 
     Args:
-        batch_size: examples a batch on one rank, ``b``.
-        batches: batches an epoch.
-        rank: of this process, ``r``.
+        batch_size: examples in a batch of one rank, ``b``.
+        batches: batches in an epoch of one rank.
+        rank: rank of this process, ``r``.
         world_size: number of processes, ``w``.
-        epoch: the first one; above 0 in a resumed training.
+        epoch: first epoch; above 0 in a resumed training.
         batches_done: batches of the first epoch that were dealt before the training was interrupted.
     """
 
@@ -102,7 +102,7 @@ class TrainingSampler(Sampler[ExampleKey]):
         self.batches_done = batches_done
 
     def set_epoch(self, epoch: int) -> None:
-        """Move to another epoch; Lightning calls this before each."""
+        """Go to another epoch; Lightning calls this before each."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -119,13 +119,13 @@ class TrainingSampler(Sampler[ExampleKey]):
 class EvaluationBatchSampler(Sampler[list[int]]):
     """Deals a fixed list of examples to ranks: every example once, and equally many batches on every rank.
 
-    Equally many, because a rank with one batch more would wait for the others forever; batch sizes differ
-    by one instead. (With fewer examples than ranks, the last ones are judged twice.)
+    A rank with one batch more would wait for the others forever, so batch sizes differ by one instead. (With
+    fewer examples than ranks, the last example is judged several times.)
 
     Args:
         n_examples: length of the list.
-        batch_size: examples a batch at most.
-        rank: of this process.
+        batch_size: most examples in a batch.
+        rank: rank of this process.
         world_size: number of processes.
     """
 

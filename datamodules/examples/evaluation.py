@@ -1,12 +1,11 @@
-"""Validation and test examples: the same for every experiment on a corpus, whatever its seed.
+"""Validation and test examples: the same for every experiment on a corpus, with any seed.
 
-Pieces, clips and references are chosen by hashes of names, so that they stay when instruments or pieces
-are added, and two experiments with the same instruments are paired piece by piece.
+Pieces, clips and references are chosen by hashes of names, so that they stay the same when instruments or
+pieces are added, and experiments with the same instruments can be compared piece by piece.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
@@ -17,37 +16,42 @@ from torch.utils.data import Dataset
 from datamodules.corpora.corpus import DEFAULT_BANK, TRACKS, Corpus, CorpusError, Item
 from datamodules.examples.batching import Example
 from datamodules.examples.training import is_silent, padded
+from runtime.hashing import stable_hash
 
 _CLIP_PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
-"""Where in a piece a clip is looked for, from its start (0) to its end (1); the first with sound is taken."""
+"""Places in a piece, from its start (0) to its end (1), of which the first with sound gives the clip."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """One transfer to judge: which files are its source, its answer and its anchors."""
+class EvaluationCase:
+    """One transfer to judge, by the items that it is made of."""
 
     source: Item
     target_instrument: str
     target: Item | None
+    """The source's piece on the target instrument; ``None`` where it does not exist, as with recordings."""
     reference: Item
+    """Another work on the target instrument."""
     wrong_notes: Item | None
+    """A third work on the target instrument, for the anchor of that name."""
     other_recording: Item | None
+    """The source's piece on the same instrument of another bank, for the anchor of that name."""
 
     @property
     def group(self) -> tuple[str, str, str]:
-        """Track, source and target instrument."""
+        """Track, source instrument and target instrument."""
         return self.source.track, self.source.instrument, self.target_instrument
 
 
-class QuestionPlan:
-    """Chooses the questions of a split.
+class EvaluationPlan:
+    """Chooses the validation or test cases of a corpus.
 
     Args:
         corpus: an open corpus.
         split: ``val`` or ``test``.
         tracks: ``monophonic``, ``polyphonic`` or both.
-        target_bank: where targets and references come from; sources are always the default bank's. The
-            second bank of a rendered corpus is in its test split only, so no training has heard it.
+        target_bank: bank of targets and references; sources are always of the default bank. The second bank
+            of a rendered corpus is in its test split only, so that no training has heard it.
     """
 
     def __init__(
@@ -65,39 +69,39 @@ class QuestionPlan:
                 self._versions[item.bank, item.instrument, item.piece] = item
         self._other_banks = sorted({bank for bank, _, _ in self._versions if bank != target_bank})
 
-    def questions(
+    def cases(
         self, sources: Sequence[str], targets: Sequence[str], pieces: int | None = None
-    ) -> list[Question]:
-        """Every (source ≠ target) pair of instruments on every track, ``pieces`` pieces each."""
+    ) -> list[EvaluationCase]:
+        """List ``pieces`` cases (``None``: all) of every track and pair of different instruments."""
         return [
-            question
+            case
             for track in self.tracks
             for source in sorted(sources)
             for target in sorted(targets)
             if source != target
-            for question in self._of_pair(track, source, target, pieces)
+            for case in self._of_pair(track, source, target, pieces)
         ]
 
-    def interleaved(self, sources: Sequence[str], targets: Sequence[str], count: int) -> list[Question]:
-        """``count`` questions, spread over tracks and pairs of instruments as evenly as it goes."""
-        groups: dict[tuple[str, str, str], list[Question]] = {}
-        for question in self.questions(sources, targets, count):
-            groups.setdefault(question.group, []).append(question)
+    def interleaved(self, sources: Sequence[str], targets: Sequence[str], count: int) -> list[EvaluationCase]:
+        """List ``count`` cases, spread as evenly as possible over tracks and pairs of instruments."""
+        groups: dict[tuple[str, str, str], list[EvaluationCase]] = {}
+        for case in self.cases(sources, targets, count):
+            groups.setdefault(case.group, []).append(case)
         ordered = sorted(groups.values(), key=lambda group: stable_hash(*group[0].group))
         rounds = zip_longest(*ordered)
-        return [question for one_round in rounds for question in one_round if question is not None][:count]
+        return [case for one_round in rounds for case in one_round if case is not None][:count]
 
-    def _of_pair(self, track: str, source: str, target: str, pieces: int | None) -> Iterator[Question]:
+    def _of_pair(self, track: str, source: str, target: str, pieces: int | None) -> Iterator[EvaluationCase]:
         items = self._lists.get((DEFAULT_BANK, self.split, track, source), [])
         for item in sorted(items, key=lambda item: stable_hash(item.piece))[:pieces]:
             others = list(islice(self._other_pieces(item, target), 2))
             if not others:
                 raise CorpusError(
-                    f"{self.corpus.root} has no two pieces on {target} in the bank {self.target_bank}, but a "
-                    "reference has to be another piece than the source. Prepare a larger corpus, or choose "
+                    f"{self.corpus.root} has no two works on {target} in the bank '{self.target_bank}', and "
+                    "a reference has to be another work than the source: prepare a larger corpus, or choose "
                     "another test_bank."
                 )
-            yield Question(
+            yield EvaluationCase(
                 source=item,
                 target_instrument=target,
                 target=self._versions.get((self.target_bank, target, item.piece)),
@@ -114,7 +118,7 @@ class QuestionPlan:
             )
 
     def _other_pieces(self, source: Item, instrument: str) -> Iterator[Item]:
-        """Different pieces on ``instrument``: of this split and track first, of training last."""
+        """Give other works on ``instrument``, those of this split and track first, those of training last."""
         other_tracks = [track for track in TRACKS if track != source.track]
         places = [(self.split, track) for track in (source.track, *other_tracks)]
         places += [(split, track) for split in ("val", "train") for track in TRACKS if split != self.split]
@@ -130,14 +134,14 @@ class QuestionPlan:
 
 
 class EvaluationData(Dataset[Example]):
-    """The audio of a list of questions.
+    """The examples of a list of cases.
 
     Args:
         corpus: an open corpus.
         instruments: names behind the instrument ids of a batch.
-        questions: what to judge.
-        clip_s: length of source and target in seconds; shorter pieces end in silence. ``None`` is the whole
-            piece, for batches of one.
+        cases: the transfers to judge.
+        clip_s: length of source and target in seconds; shorter pieces are continued with silence. ``None`` is
+            the whole piece, for batches of one.
         reference_s: length of the reference in seconds.
     """
 
@@ -145,34 +149,34 @@ class EvaluationData(Dataset[Example]):
         self,
         corpus: Corpus,
         instruments: Sequence[str],
-        questions: Sequence[Question],
+        cases: Sequence[EvaluationCase],
         clip_s: float | None,
         reference_s: float,
     ) -> None:
         self.corpus = corpus
         self.ids = {name: number for number, name in enumerate(instruments)}
-        self.questions = list(questions)
+        self.cases = list(cases)
         self.clip_samples = None if clip_s is None else round(clip_s * corpus.sample_rate)
         self.reference_samples = round(reference_s * corpus.sample_rate)
 
     def __len__(self) -> int:
-        return len(self.questions)
+        return len(self.cases)
 
     def __getitem__(self, number: int) -> Example:
-        question = self.questions[number]
-        length = self.clip_samples or question.source.n_samples
-        start, source = self._clip(question.source, length)
+        case = self.cases[number]
+        length = self.clip_samples or case.source.n_samples
+        start, source = self._clip(case.source, length)
         return Example(
             source=source,
-            reference=self._clip(question.reference, self.reference_samples)[1],
-            target=self._aligned(question.target, start, length),
-            source_instrument=self.ids[question.source.instrument],
-            target_instrument=self.ids[question.target_instrument],
-            piece=question.source.piece,
-            reference_piece=question.reference.piece,
-            track=question.source.track,
-            wrong_notes=None if question.wrong_notes is None else self._clip(question.wrong_notes, length)[1],
-            other_recording=self._aligned(question.other_recording, start, length),
+            reference=self._clip(case.reference, self.reference_samples)[1],
+            target=self._aligned(case.target, start, length),
+            source_instrument=self.ids[case.source.instrument],
+            target_instrument=self.ids[case.target_instrument],
+            piece=case.source.piece,
+            reference_piece=case.reference.piece,
+            track=case.source.track,
+            wrong_notes=None if case.wrong_notes is None else self._clip(case.wrong_notes, length)[1],
+            other_recording=self._aligned(case.other_recording, start, length),
         )
 
     def _aligned(self, item: Item | None, start: int, length: int) -> np.ndarray | None:
@@ -185,8 +189,3 @@ class EvaluationData(Dataset[Example]):
             if not is_silent(audio):
                 return start, padded(audio, length)
         return start, padded(audio, length)
-
-
-def stable_hash(*words: str) -> int:
-    """A number that is the same for the same words on every machine and in every process."""
-    return int.from_bytes(hashlib.sha256("\0".join(words).encode()).digest()[:8], "big")

@@ -1,6 +1,6 @@
-"""Training datasets: example ``number`` of ``epoch`` is a pure function of (seed, epoch, number).
+"""Training examples: example ``number`` of ``epoch`` is a pure function of (seed, epoch, number).
 
-No example knows the process, worker or batch that it is made in, so a run sees the same data whatever the
+No example depends on the process, worker or batch that it is made in, so a run sees the same data with any
 number of workers and ranks (see `datamodules.examples.batching`).
 """
 
@@ -17,25 +17,25 @@ from datamodules.examples.augmentation import Augmentation, Equalizer, Gain
 from datamodules.examples.batching import Example, ExampleKey
 
 SILENCE_RMS = 1e-3
-"""A segment below this (−60 dB re full scale) counts as silent."""
+"""A segment whose root mean square is below this (−60 dB re full scale) counts as silent."""
 _DRAWS = 8
-"""Segments drawn before a silent one is accepted; bounded, because a file may be all rests."""
+"""Segments that are drawn before a silent one is accepted: a file may be all rests."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a training dataset draws from, and how.
+    """What training examples are drawn from, and how.
 
     Args:
-        corpus: an open corpus; only its training split is used.
+        corpus: an open corpus, of which the training split is used.
         instruments: names behind the instrument ids of a batch.
         source_instruments: instruments to transfer from.
         target_instruments: instruments to transfer to.
         tracks: ``monophonic``, ``polyphonic`` or both.
         segment_s: length of source and target in seconds.
         reference_s: length of the reference in seconds; 0 reads none.
-        seed: an example is determined by it, the epoch and the example's number.
-        augmentation: changes of the audio on the fly.
+        seed: determines an example together with the epoch and the example's number.
+        augmentation: effects on the audio.
     """
 
     corpus: Corpus
@@ -50,10 +50,12 @@ class Selection:
 
 
 class TrainingData(Dataset[Example]):
-    """What the training datasets share. A subclass implements `example`.
+    """What all training examples share: how items, segments and references are drawn.
+
+    A subclass implements `example`.
 
     Args:
-        selection: what to draw from, and how.
+        selection: says what examples are drawn from, and how.
     """
 
     def __init__(self, selection: Selection) -> None:
@@ -73,11 +75,11 @@ class TrainingData(Dataset[Example]):
         return self.example(np.random.default_rng([self.selection.seed, key.epoch, key.number]))
 
     def example(self, rng: np.random.Generator) -> Example:
-        """Draw one example; all chance comes from ``rng``."""
+        """Draw one example; everything random comes from ``rng``."""
         raise NotImplementedError
 
     def draw_item(self, rng: np.random.Generator, instrument: str, other_than: str = "") -> Item:
-        """Draw a training item on ``instrument``, of another work than ``other_than`` where there is one."""
+        """Draw a training item of ``instrument``, of another work than ``other_than`` where there is one."""
         items = self.by_instrument[instrument]
         first = int(rng.integers(len(items)))
         for offset in range(len(items)):
@@ -89,10 +91,10 @@ class TrainingData(Dataset[Example]):
     def draw_segment(
         self, rng: np.random.Generator, item: Item, n_samples: int, step: int = 1
     ) -> tuple[int, np.ndarray]:
-        """Draw where a segment of ``item`` starts, a multiple of ``step``, not in silence if it can.
+        """Draw a segment of ``item`` that starts at a multiple of ``step`` and is not silent, if it can be.
 
         Returns:
-            The start in samples, and ``(n_samples,)`` audio, continued with silence where the item ends.
+            The segment's start in samples, and its audio ``(n_samples,)``, with silence after the item's end.
         """
         choices = max(0, item.n_samples - n_samples) // step + 1
         for _ in range(_DRAWS):
@@ -103,7 +105,7 @@ class TrainingData(Dataset[Example]):
         return start, padded(audio, n_samples)
 
     def draw_reference(self, rng: np.random.Generator, instrument: str, work: str) -> tuple[np.ndarray, str]:
-        """Draw a segment of another work than ``work`` on ``instrument``, and its piece's name."""
+        """Draw a segment of ``instrument`` from another work than ``work``; give it with its piece's name."""
         if self.n_reference == 0:
             return np.zeros(0, np.float32), ""
         item = self.draw_item(rng, instrument, other_than=work)
@@ -120,16 +122,36 @@ class TrainingData(Dataset[Example]):
         return present
 
 
+def has_pairs(selection: Selection) -> bool:
+    """Tell whether a training piece is played by both a source and another, target instrument."""
+    played_by: dict[str, set[str]] = {}
+    for item in selection.corpus.select("train"):
+        if item.track in selection.tracks:
+            played_by.setdefault(item.piece, set()).add(item.instrument)
+    sources, targets = set(selection.source_instruments), set(selection.target_instruments)
+    return any(
+        source != target
+        for instruments in played_by.values()
+        for source in instruments & sources
+        for target in instruments & targets
+    )
+
+
 class PairedData(TrainingData):
-    """Source and target are the same segment of a piece on two instruments, sample-aligned."""
+    """Pairs: source and target are the same segment of a piece on two instruments, sample-aligned.
+
+    Raises:
+        NoPairsError: no training piece is played by both a source and another, target instrument.
+    """
 
     def __init__(self, selection: Selection) -> None:
         super().__init__(selection)
         self.pieces = [piece for piece in self._versions() if self._pairs(piece)]
         if not self.pieces:
             raise NoPairsError(
-                f"{self.corpus.root} has no training piece on both a source and a target instrument: there "
-                "are no pairs. Use UnpairedDataModule, or a corpus that is rendered from scores."
+                f"{self.corpus.root} has no training piece on both a source and a target instrument, so "
+                "there are no pairs: use a corpus that is rendered from scores, or UnpairedDataModule or "
+                "OneShotDataModule, which need no pairs."
             )
 
     def example(self, rng: np.random.Generator) -> Example:
@@ -144,11 +166,11 @@ class PairedData(TrainingData):
         return Example(source, reference, target, *ids, first.piece, reference_piece, first.track)
 
     def all_pairs(self) -> list[tuple[Item, Item]]:
-        """Every pair of items that an example may be cut from: source, target."""
+        """List every pair (source, target) of items that an example may be cut from."""
         return [pair for piece in self.pieces for pair in self._pairs(piece)]
 
     def _versions(self) -> list[dict[str, Item]]:
-        """Each training piece as {instrument: item}."""
+        """Give each training piece as a mapping from instrument to item."""
         pieces: dict[str, dict[str, Item]] = {}
         for items in self.by_instrument.values():
             for item in items:
@@ -162,7 +184,7 @@ class PairedData(TrainingData):
 
 
 class UnpairedData(TrainingData):
-    """Source of one instrument, reference of another instrument and piece, no target."""
+    """Source of one instrument, and reference of another instrument and another work; there is no target."""
 
     def __init__(self, selection: Selection) -> None:
         super().__init__(selection)
@@ -189,10 +211,11 @@ class UnpairedData(TrainingData):
 
 
 class SelfReferenceData(TrainingData):
-    """For recordings, where no pair exists: undo a change of timbre, given the recording elsewhere.
+    """Self-supervised examples for recordings, of which no pairs exist: a change of timbre is to be undone.
 
-    Target is a segment of a recording, source the same segment through random equalisers and another
-    level (its timbre is perturbed, its notes are not), reference another segment of the same recording.
+    The target is a segment of a recording. The source is the same segment through random equalisers and at
+    another level, so that its timbre is perturbed and its notes are not. The reference is another segment of
+    the same recording.
     """
 
     perturbation = Augmentation(
@@ -207,15 +230,16 @@ class SelfReferenceData(TrainingData):
         )
         source, target = self.selection.augmentation.of_pair(rng, target, target, self.sample_rate)
         source, target = self.perturbation.of_pair(rng, source, target, self.sample_rate)
+        reference = self.selection.augmentation.of_reference(rng, reference, self.sample_rate)
         identity = self.ids[item.instrument]
         return Example(source, reference, target, identity, identity, item.piece, item.piece, item.track)
 
 
 def padded(audio: np.ndarray, n_samples: int) -> np.ndarray:
-    """``audio`` continued with silence to ``n_samples``."""
+    """Continue ``audio`` with silence to ``n_samples``."""
     return np.pad(audio, (0, n_samples - len(audio))) if len(audio) < n_samples else audio
 
 
 def is_silent(audio: np.ndarray) -> bool:
-    """Whether the root mean square is below −60 dB re full scale."""
+    """Tell whether the root mean square of ``audio`` is below −60 dB re full scale."""
     return float(np.dot(audio, audio)) < SILENCE_RMS**2 * max(1, len(audio))

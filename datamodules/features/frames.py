@@ -17,50 +17,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.audio.levels import a_weighting
 from datamodules.batch import FRAME_RATE_HZ
-from datamodules.corpora.building import one_at_a_time
 from datamodules.corpora.corpus import Corpus, CorpusError, Item, read_pcm
 from datamodules.features.pitch import PitchTracker
-from runtime.files import write_beside
+from runtime.files import one_at_a_time, write_beside
 from runtime.workers import run_jobs
 
 LOUDNESS_FLOOR_DB = -80.0
+"""Loudness of silence."""
 WINDOW_S = 0.032
-"""512 samples at 16 kHz (SYSTEMS: A-weighted power from a 512-point STFT)."""
+"""Length of the window; 512 samples at 16 kHz."""
 _FRAMES_AT_ONCE = 16384
-"""Bounds the memory of the framed audio (≤ 100 MB at 44.1 kHz), whatever its length."""
+"""Bound on the memory of the framed audio (100 MB at 44.1 kHz), for audio of any length."""
 _NPY_HEADER_BYTES = 128
 
 
 def n_frames(n_samples: int, sample_rate: int) -> int:
-    """Number of feature frames of ``n_samples`` samples: ``ceil(n_samples · 250 / sample_rate)``."""
+    """Count the feature frames of ``n_samples`` samples: ``ceil(n_samples · 250 / sample_rate)``."""
     return -(-n_samples * FRAME_RATE_HZ // sample_rate)
 
 
 def frame_centres(count: int, sample_rate: int, device: torch.device | None = None) -> Tensor:
-    """``(N,)`` long: the sample on which each of the first ``count`` frames is centred."""
+    """Give the samples on which the first ``count`` frames are centred, ``(N,)`` long."""
     n = torch.arange(count, device=device)
-    # round(n · sr / 250) in whole numbers: exact for hours of audio, where float32 would not be.
+    # round(n · sr / 250) in whole numbers is exact for hours of audio, which float32 is not.
     return (2 * n * sample_rate + FRAME_RATE_HZ) // (2 * FRAME_RATE_HZ)
 
 
-def a_weighting(frequency_hz: Tensor) -> Tensor:
-    """A-weighting as a factor on power, 1 at 1 kHz and 0 at 0 Hz (IEC 61672-1, annex E, equation E.6).
-
-    Args:
-        frequency_hz: frequencies in Hz, any shape.
-
-    Returns:
-        Factors of the same shape, float64.
-    """
-    f2 = frequency_hz.double() ** 2
-    pole1, pole2, pole3, pole4 = (f**2 for f in (20.598997, 107.65265, 737.86223, 12194.217))
-    amplitude = pole4 * f2**2 / ((f2 + pole1) * torch.sqrt((f2 + pole2) * (f2 + pole3)) * (f2 + pole4))
-    return (amplitude * 10 ** (2.0 / 20)) ** 2
-
-
 def loudness_db(audio: Tensor, sample_rate: int) -> Tensor:
-    """A-weighted power of each frame, in dB re full scale, at least −80.
+    """Measure the A-weighted power of each frame, in dB re full scale, at least −80.
 
     The power spectrum of a 32 ms Hann window (512 points at 16 kHz), weighted and summed; by Parseval's
     theorem the sum is the mean square of the windowed, A-weighted signal, so the value does not depend
@@ -94,7 +80,7 @@ def _window_and_weights(sample_rate: int) -> tuple[Tensor, Tensor]:
     length = 2 * round(WINDOW_S * sample_rate / 2)
     n_fft = 2 ** math.ceil(math.log2(length))
     window = torch.hann_window(length, dtype=torch.float64)
-    weights = a_weighting(torch.fft.rfftfreq(n_fft, 1 / sample_rate, dtype=torch.float64))
+    weights = torch.from_numpy(a_weighting(np.fft.rfftfreq(n_fft, 1 / sample_rate)))
     weights[1:-1] *= 2  # the negative frequencies that a real FFT leaves out
     return window.float(), (weights / (n_fft * window.square().sum())).float()  # Parseval
 
@@ -102,12 +88,12 @@ def _window_and_weights(sample_rate: int) -> tuple[Tensor, Tensor]:
 class FeatureCache:
     """Features of a corpus' items in ``<corpus>/features/<tracker>-250/<stem>.npy``, float32 ``(3, N)``.
 
-    The rows are f0 in Hz, its confidence and the loudness in dB. A file that is missing or has not the
-    length its audio asks for is computed by `build`, so an interrupted build resumes.
+    The rows are f0 in Hz, its confidence and the loudness in dB. `build` computes every file that is missing
+    or has another length than its audio demands, so that an interrupted build is resumed.
 
     Args:
         corpus: an open corpus.
-        pitch_tracker: gives f0 and confidence; its name is part of the folder's.
+        pitch_tracker: gives f0 and confidence; its name is part of the folder's name.
     """
 
     def __init__(self, corpus: Corpus, pitch_tracker: PitchTracker) -> None:
@@ -116,15 +102,15 @@ class FeatureCache:
         self.root = corpus.root / "features" / f"{pitch_tracker.name}-{FRAME_RATE_HZ}"
 
     def path(self, item: Item) -> Path:
-        """The file with the features of ``item``."""
+        """Name the file with the features of ``item``."""
         return self.root / f"{item.stem}.npy"
 
     def missing(self, items: Iterable[Item]) -> list[Item]:
-        """The items whose features are not there, or not whole."""
+        """List the items whose features are missing or not whole."""
         return [item for item in items if not self._is_whole(item)]
 
     def read(self, item: Item, start: int = 0, count: int | None = None) -> np.ndarray:
-        """Frames ``start … start + count`` of ``item``, float32 ``(3, ≤ count)``; fewer at the end."""
+        """Read frames ``start … start + count`` of ``item``, float32 ``(3, ≤ count)``; fewer at the end."""
         total = n_frames(item.n_samples, self.corpus.sample_rate)
         count = min(total - start, total if count is None else count)
         # Three seeks; mapping the file would cost ten times as much.
@@ -136,12 +122,12 @@ class FeatureCache:
         return rows
 
     def build(self, items: Sequence[Item], workers: int | None = None, progress: bool = True) -> None:
-        """Compute what is missing, one process a core; a second process that asks waits for the first.
+        """Compute missing features with one process a core; where another process does so, wait for it.
 
         Args:
             items: items whose features are wanted.
-            workers: processes; ``None`` takes every core this process may use.
-            progress: draw a progress bar.
+            workers: processes; ``None`` is one a core.
+            progress: show a progress bar.
         """
         if not self.missing(items):
             return
@@ -157,8 +143,8 @@ class FeatureCache:
                     pass
         except OSError as error:
             raise CorpusError(
-                f"{self.root} cannot be written: {error.strerror or error}. Make room or give write access "
-                "and start again; what is already computed is kept."
+                f"{self.root} cannot be written: {error.strerror or error}. Make room or give write access, "
+                "and start again; what is computed already is kept."
             ) from error
 
     def _job(self, item: Item) -> FeatureJob:
@@ -174,7 +160,7 @@ class FeatureCache:
 
 
 class FeatureJob(NamedTuple):
-    """One file of features to compute."""
+    """The features of one file, to be computed by one process."""
 
     audio_path: Path
     feature_path: Path
@@ -183,7 +169,7 @@ class FeatureJob(NamedTuple):
 
 
 def compute_features(job: FeatureJob) -> None:
-    """Write the features of one audio file."""
+    """Compute and write the features of one audio file."""
     audio = torch.from_numpy(read_pcm(job.audio_path))[None]
     with torch.inference_mode():
         pitch = job.pitch_tracker(audio, job.sample_rate)

@@ -1,4 +1,4 @@
-"""Pitch trackers: audio in, f0 and the confidence that it is voiced out, 250 frames a second."""
+"""Pitch trackers: f0 of audio, and the confidence that it is voiced, at 250 frames a second."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from datamodules.corpora.corpus import CorpusError
 from datamodules.features.fast_pesto import load_pesto
 
 SILENCE_DB = -70.0
-"""A frame with a mean square below this (dB re 1) is unvoiced for every tracker."""
+"""A frame with a lower mean square, in dB re full scale, is unvoiced for every tracker."""
 _SILENCE_WINDOW_S = 0.032
 
 
 class Pitch(NamedTuple):
-    """What a tracker hears, ``N = ceil(T · 250 / sr)`` frames."""
+    """The result of a tracker, ``N = ceil(T · 250 / sr)`` frames."""
 
     f0_hz: Tensor
     """``(B, N)`` fundamental frequency in Hz, positive everywhere (a guess where unvoiced)."""
@@ -29,31 +29,31 @@ class Pitch(NamedTuple):
 
 
 class PitchTracker:
-    """Interface of the trackers. A subclass implements `track` on its own frame grid.
+    """The interface of trackers. A subclass implements `track` on its own grid of frames.
 
-    What every tracker shares is here: audio of any length, interpolation to 250 frames a second (f0 in
-    log-frequency, as pitch is heard), and no confidence in silence, where trackers guess.
+    All trackers share what is here: they take audio of any length, are interpolated to 250 frames a second
+    (f0 in log-frequency, as pitch is heard), and have no confidence in silence, where they would guess.
     """
 
     name: str = ""
-    """Names the feature folder; trackers that give other values have other names."""
+    """Part of the name of the feature folder: trackers with other results have other names."""
     min_s: float = 0.6
-    """Shorter audio is continued with silence up to this length before tracking."""
+    """Length up to which shorter audio is continued with silence before tracking."""
 
     def track(self, audio: Tensor, sample_rate: int) -> tuple[Pitch, float]:
-        """Track on the tracker's own grid.
+        """Track pitch on the tracker's own grid.
 
         Args:
             audio: ``(B, T)``, at least ``min_s`` long.
             sample_rate: in Hz.
 
         Returns:
-            Pitch ``(B, M)`` and the hop in seconds: frame ``m`` is centred on ``m · hop``.
+            Pitch ``(B, M)`` and the hop in seconds; frame ``m`` is centred on ``m · hop``.
         """
         raise NotImplementedError
 
     def __call__(self, audio: Tensor, sample_rate: int) -> Pitch:
-        """Track ``(B, T)`` audio of any length at ``sample_rate`` Hz, without gradient."""
+        """Track the pitch of ``(B, T)`` audio of any length at ``sample_rate`` Hz, without gradient."""
         count = -(-audio.shape[-1] * FRAME_RATE_HZ // sample_rate)
         if audio.numel() == 0:
             return Pitch(audio.new_zeros(len(audio), count), audio.new_zeros(len(audio), count))
@@ -67,7 +67,7 @@ class PitchTracker:
 
 
 def _resampled(values: Tensor, hop_s: float, count: int) -> Tensor:
-    """Interpolate ``(B, M)`` values, ``hop_s`` apart, linearly at ``count`` times 1/250 s apart."""
+    """Interpolate ``(B, M)`` values, ``hop_s`` apart, linearly at ``count`` times, 1/250 s apart."""
     times = torch.arange(count, device=values.device, dtype=torch.float64) / FRAME_RATE_HZ
     position = (times / hop_s).clamp(max=values.shape[-1] - 1)
     low = position.long().clamp(max=max(0, values.shape[-1] - 2))
@@ -76,9 +76,9 @@ def _resampled(values: Tensor, hop_s: float, count: int) -> Tensor:
 
 
 def _is_audible(audio: Tensor, sample_rate: int, count: int) -> Tensor:
-    """``(B, count)`` 1.0 where the frame's mean square is above the silence level, else 0.0."""
+    """Give 1.0 where a frame's mean square is above the silence level and 0.0 elsewhere, ``(B, count)``."""
     half = round(_SILENCE_WINDOW_S * sample_rate / 2)
-    # Windows from differences of a running sum; float64, or quiet ends of loud files would drown.
+    # Windows are differences of a running sum, in float64, so that quiet ends of loud files are not lost.
     energy = F.pad(audio.double().square().cumsum(-1), (1, 0))
     centre = (torch.arange(count, device=audio.device) * sample_rate) // FRAME_RATE_HZ
     first, last = (centre - half).clamp(min=0), (centre + half).clamp(max=audio.shape[-1])
@@ -87,21 +87,21 @@ def _is_audible(audio: Tensor, sample_rate: int, count: int) -> Tensor:
 
 
 class PestoTracker(PitchTracker):
-    """PESTO, self-supervised, weights in its package (Riou et al., ISMIR 2023, arXiv 2309.02265).
+    """PESTO, self-supervised, with the weights of its package (Riou et al., ISMIR 2023, arXiv 2309.02265).
 
-    80–1600 Hz within 20 cents; steps of 10 ms. Its voicing classifier was trained at one level and hears
-    a quiet tone as silence and loud noise as a tone, so here every frame is given the same energy before
-    it is classified, and silence is found by level (`PitchTracker`). Above 1.3 kHz its confidence falls
-    although the pitch stays right.
+    It is right within 20 cents from 80 to 1600 Hz, in steps of 10 ms. Its voicing classifier was trained at
+    one level and takes a quiet tone for silence and loud noise for a tone, so every frame is given the same
+    energy before it is classified, and silence is found by level (see `PitchTracker`). Above 1.3 kHz its
+    confidence falls although the pitch stays right.
     """
 
     name = "pesto"
     _STEP_MS = 10.0
     _ENERGY = 30.0
-    """Between the energies at which tones of 80–1200 Hz (≥ 0.97) and white, pink and brown noise (≤ 0.1)
-    are told apart best, in units of PESTO's own spectrum; found by scanning 1 … 10,000."""
+    """Energy at which the confidence tells tones of 80 to 1200 Hz (≥ 0.97) best from white, pink and brown
+    noise (≤ 0.1), in units of PESTO's own spectrum; found by scanning 1 … 10,000."""
     _FRAMES_AT_ONCE = 128
-    """The network's intermediate values then stay in a core's cache."""
+    """Frames of which the network's intermediate values fit into a core's cache."""
 
     def track(self, audio: Tensor, sample_rate: int) -> tuple[Pitch, float]:
         """See `PitchTracker.track`."""
@@ -125,11 +125,11 @@ class PestoTracker(PitchTracker):
 
 
 class PyinTracker(PitchTracker):
-    """Probabilistic YIN (Mauch and Dixon, ICASSP 2014) of librosa: exact, without weights, slow.
+    """Probabilistic YIN of librosa (Mauch and Dixon, ICASSP 2014): exact, slow, and without weights.
 
     Args:
-        f0_min_hz: lowest f0 it can find; lower is slower, for its window holds four periods.
-        f0_max_hz: highest f0 it can find.
+        f0_min_hz: lowest f0 that can be found; a lower one is slower, as a window holds four of its periods.
+        f0_max_hz: highest f0 that can be found.
     """
 
     def __init__(self, f0_min_hz: float = 60.0, f0_max_hz: float = 2000.0) -> None:
@@ -157,10 +157,10 @@ class PyinTracker(PitchTracker):
 
 
 class CrepeTracker(PitchTracker):
-    """CREPE (Kim et al., ICASSP 2018, arXiv 1802.06182) of torchcrepe, an optional package.
+    """CREPE of the optional package torchcrepe (Kim et al., ICASSP 2018, arXiv 1802.06182).
 
     Args:
-        capacity: ``tiny`` is quicker, ``full`` the published network.
+        capacity: size of the network: ``full`` is the published one, ``tiny`` is quicker.
     """
 
     _RATE_HZ = 16000
@@ -180,7 +180,7 @@ class CrepeTracker(PitchTracker):
         import torchaudio
         import torchcrepe
 
-        # Resampled here: torchcrepe would round the hop at other rates, and drift.
+        # Resampled before: at other rates torchcrepe would round the hop, and its frames would drift.
         audio = torchaudio.functional.resample(audio, sample_rate, self._RATE_HZ)
         results = [
             torchcrepe.predict(

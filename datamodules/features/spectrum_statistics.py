@@ -1,8 +1,8 @@
-"""Mean and standard deviation of spectra, per instrument and unified, computed once and kept with the corpus.
+"""Mean and standard deviation of spectra, of each instrument and of all, computed once for a corpus.
 
-One pass over the training split: a block of frames has a count, a mean and a sum of squared deviations, and
-two of those make those of both together (Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm
-for computing sample variances, 1979, equation 2.1). Nothing large is ever subtracted from something large.
+One pass over the training split is enough: count, mean and sum of squared deviations of two blocks of frames
+give those of both together (Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing
+sample variances, 1979, equation 2.1), without ever subtracting large numbers from each other.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.corpora.building import one_at_a_time, say
 from datamodules.corpora.corpus import Corpus, CorpusError, Item
-from runtime.files import write_beside
+from runtime.files import one_at_a_time, write_beside
+from runtime.messages import say
 
-Transform = Callable[[Tensor], Tensor]
-"""``(1, T)`` audio → ``(1, …, N)``, frames last."""
+SpectralTransform = Callable[[Tensor], Tensor]
+"""Maps audio ``(1, T)`` to frames ``(1, …, N)``."""
 UNIFIED = "unified"
-"""The name of what all instruments have together."""
+"""The name under which the statistics of all instruments together are found."""
 _SECONDS_AT_ONCE = 30
-"""Bounds the memory, whatever the length of a file."""
+"""Seconds of audio that are transformed at once, so that memory does not depend on the length of a file."""
 
 
 class Statistics(NamedTuple):
-    """Of every bin over the frames; the shape is the transform's without example and frames."""
+    """Statistics of every bin over the frames; the shape is the transform's without example and frames."""
 
     mean: Tensor
     std: Tensor
 
 
 class Moments(NamedTuple):
-    """What is known of the frames seen so far, in float64."""
+    """Moments of the frames seen so far, in float64."""
 
     n_frames: int
     mean: Tensor
@@ -45,13 +45,13 @@ class Moments(NamedTuple):
 
     @classmethod
     def of(cls, frames: Tensor) -> Moments:
-        """Of ``(…, N)``."""
+        """Compute the moments of frames ``(…, N)``."""
         frames = frames.double()
         mean = frames.mean(-1)
         return cls(frames.shape[-1], mean, (frames - mean.unsqueeze(-1)).square().sum(-1))
 
     def merged(self, other: Moments) -> Moments:
-        """Of the frames of both."""
+        """Compute the moments of the frames of both."""
         n_frames = self.n_frames + other.n_frames
         change = other.mean - self.mean
         mean = self.mean + change * (other.n_frames / n_frames)
@@ -59,28 +59,28 @@ class Moments(NamedTuple):
         return Moments(n_frames, mean, self.squares + other.squares + between)
 
     def statistics(self) -> Statistics:
-        """Mean and standard deviation, float32."""
+        """Compute mean and standard deviation, float32."""
         return Statistics(self.mean.float(), (self.squares / self.n_frames).sqrt().float())
 
 
 class StatisticsCache:
-    """Statistics of a transform in ``<corpus>/statistics/<name>.npz``.
+    """Statistics of a transform over a corpus, in ``<corpus>/statistics/<name>.npz``.
 
     The file holds ``<instrument>.mean`` and ``<instrument>.std`` of every instrument, and ``unified.mean``
     and ``unified.std`` of all together.
 
     Args:
-        corpus: an open corpus; its training split is measured, all tracks.
-        name: of the transform with all its settings.
-        transform: audio to frames.
+        corpus: an open corpus, of which the training split is measured, all tracks.
+        name: name of the transform with all its settings.
+        transform: turns audio into frames.
     """
 
-    def __init__(self, corpus: Corpus, name: str, transform: Transform) -> None:
+    def __init__(self, corpus: Corpus, name: str, transform: SpectralTransform) -> None:
         self.corpus, self.transform = corpus, transform
         self.path = corpus.root / "statistics" / f"{name}.npz"
 
     def build(self) -> None:
-        """Compute what is not there; a second process that asks waits for the first."""
+        """Compute the statistics if they are missing; where another process does so, wait for it."""
         if self.path.is_file():
             return
         try:
@@ -95,7 +95,7 @@ class StatisticsCache:
             ) from error
 
     def read(self) -> dict[str, Statistics]:
-        """By instrument, and under `UNIFIED`."""
+        """Read the statistics of every instrument, and those of all under `UNIFIED`."""
         with np.load(self.path) as file:
             names = sorted({key.rpartition(".")[0] for key in file.files})
             return {
@@ -130,7 +130,7 @@ class StatisticsCache:
 
 
 def deviations_db(root: Path) -> dict[str, dict[str, float]]:
-    """Of each statistics file in a corpus, by instrument: root mean square of all bins' deviations, in dB."""
+    """Give the root mean square of all bins' deviations in dB, by file of statistics and instrument."""
     found = {}
     for path in sorted((root / "statistics").glob("*.npz")):
         with np.load(path) as file:

@@ -1,7 +1,7 @@
 """Scores that come with music21: fiddle tunes of Ryan's Mammoth Collection and of O'Neill, Bach's chorales.
 
-music21 is slow to import and to parse, so it is imported here alone, while a note list is made; reading the
-list again needs no music21.
+music21 is slow to import and to parse with, so scores are parsed once and kept as a list of notes; reading
+the list needs no music21.
 """
 
 from __future__ import annotations
@@ -27,25 +27,28 @@ from runtime.hashing import FileHashes
 from runtime.workers import run_jobs
 
 TUNE_TEMPO = 96
-"""Quarter notes a minute: quick tunes at a pace at which strings still speak."""
+"""Tempo of tunes in quarter notes a minute: they are quick, and strings still speak."""
 CHORALE_TEMPO = 66
+"""Tempo of chorales in quarter notes a minute."""
 WIDEST_COMPASS = 24
-"""Semitones of a melody that all instruments of the suite share (C4 to C6)."""
+"""Widest compass of a melody in semitones: what all instruments of the suite can play (C4 to C6)."""
 SPARE = 1.5
-"""So much more than an excerpt is kept, for a quicker tempo at rendering."""
+"""Length that is kept of a piece, in lengths of an excerpt: a quicker tempo needs more of the piece."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many pieces of which length."""
+    """A number of pieces, and their length."""
 
     seconds: float
+    """Length of an excerpt."""
     tunes: dict[str, int]
-    """Pieces a split, from Ryan's Mammoth Collection; ``unseen`` are from O'Neill's, in test."""
+    """Tunes of each split from Ryan's Mammoth Collection, and ``unseen`` ones from O'Neill's for the test."""
     chorales: dict[str, int]
+    """Chorales of each split."""
 
     def quotas(self) -> dict[str, dict[str, int]]:
-        """Pieces by collection and split. O'Neill first: what recurs in Ryan's is then left out there."""
+        """Count pieces by collection and split, O'Neill's first, so that its tunes are left out of Ryan's."""
         ryan = {split: count for split, count in self.tunes.items() if split != "unseen"}
         return {"oneill": {"test": self.tunes["unseen"]}, "ryan": ryan, "bach": self.chorales}
 
@@ -59,25 +62,25 @@ SIZES = {
 
 
 class Tune(NamedTuple):
-    """One score inside music21's corpus."""
+    """One score of music21's corpus."""
 
     collection: str
     path: Path
     number: int | None = None
-    """Which tune of a file with many."""
+    """Number of the tune in a file that holds many."""
 
 
 class EmbeddedScores(ScoreSource):
     """Public-domain scores that every installation has: monophonic tunes and polyphonic chorales.
 
-    Train, validation and test tunes come from Ryan's Mammoth Collection (1883). O'Neill's (1903) is kept
-    whole for the test split: those pieces' names begin with ``oneill-``. A melody is taken once, whatever
-    its key, ornaments or collection.
+    Training, validation and test tunes come from Ryan's Mammoth Collection (1883). O'Neill's (1903) is in the
+    test split only, in pieces whose names begin with ``oneill-``. A melody is taken once, in any key, with
+    any ornaments, from any collection.
 
     Args:
         size: ``tiny`` (10 tunes and 8 chorales of 8 s), ``demo`` (48 and 16 of 12 s), ``default``
             (68 and 35 of 20 s) or ``full`` (400 and 200 of 30 s).
-        seconds: another length of the excerpts.
+        seconds: length of the excerpts; ``None`` is that of the size.
     """
 
     licence = "public-domain music in encodings of varying terms (music21): do not distribute"
@@ -89,7 +92,7 @@ class EmbeddedScores(ScoreSource):
         self.seconds: float = SIZES[size].seconds if seconds is None else seconds
 
     def fingerprint(self, hashes: FileHashes) -> dict[str, Any]:
-        """The size and the version of music21, whose files are fixed by it."""
+        """Describe the pieces by the size and the version of music21, which decides its files."""
         try:
             version = importlib.metadata.version("music21")
         except importlib.metadata.PackageNotFoundError:
@@ -130,7 +133,7 @@ class EmbeddedScores(ScoreSource):
         skipped: list[Skipped],
         workers: int | None,
     ) -> Iterator[Score]:
-        """Go through a collection in the order of a hash until every split has its number of pieces."""
+        """Take pieces of a collection, in the order of a hash, until every split has its number."""
         remaining, ids = dict(quota), set[str]()
         for tune, (title, notes) in _in_order(candidates(collection), workers):
             if not any(remaining.values()):
@@ -174,7 +177,7 @@ def _twin(register: MelodyRegister, notes: tuple[Note, ...]) -> str | None:
 
 
 def candidates(collection: str) -> list[Tune]:
-    """Every score of a collection, in an order that mixes its keys and dances and never changes."""
+    """List the scores of a collection in an order that mixes keys and dances and never changes."""
     spec = importlib.util.find_spec("music21")
     if spec is None or spec.origin is None:
         raise CorpusError("music21, which carries the embedded scores, is not installed; run `make env`.")
@@ -195,7 +198,7 @@ def candidates(collection: str) -> list[Tune]:
 
 
 def _in_order(tunes: list[Tune], workers: int | None) -> Iterator[tuple[Tune, tuple[str, tuple[Note, ...]]]]:
-    """Parse tunes in parallel and give them in their order, so that the choice never depends on timing."""
+    """Parse tunes in several processes and give them in their order, so that no choice depends on timing."""
     parsed: dict[Tune, tuple[str, tuple[Note, ...]]] = {}
     results = run_jobs(parse, tunes, "", workers, progress=False)
     for tune in tunes:
@@ -206,7 +209,7 @@ def _in_order(tunes: list[Tune], workers: int | None) -> Iterator[tuple[Tune, tu
 
 
 def parse(tune: Tune) -> tuple[str, tuple[Note, ...]]:
-    """Title and notes of a score with its repeats, at a tempo of ours (the scores have none)."""
+    """Read title and notes of a score with its repeats, at the suite's tempo (the scores have none)."""
     from music21 import converter, repeat
 
     score = converter.parse(tune.path, number=tune.number, forceSource=True, storePickle=False)

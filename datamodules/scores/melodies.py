@@ -1,4 +1,4 @@
-"""One melody, one split: recognise transpositions and variants of a melody, and split by melody."""
+"""Melodies: recognise them in any key and ornament, and split music so that each is in one split only."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from itertools import pairwise
 
 from datamodules.corpora.corpus import SPLITS
 from datamodules.scores.notes import Note
+from runtime.hashing import stable_hash
 
 N_GRAM = 8
-"""Intervals in a row that are compared: nine notes, about two bars of a tune."""
+"""Length of the runs of intervals that are compared: nine notes, about two bars of a tune."""
 SAME_MELODY_SHARE = 0.3
-"""Two pieces are one melody when they share this much of the shorter one's interval runs."""
+"""Share of the shorter piece's runs from which two pieces count as one melody."""
 DEFAULT_SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
 
 
 def intervals(notes: Sequence[Note]) -> tuple[int, ...]:
-    """Semitone steps of the highest voice, repeated notes left out: equal for all keys and tempi."""
+    """List the semitone steps of the highest voice without repeated notes: equal in all keys and tempi."""
     highest: dict[float, int] = {}
     for note in notes:
         onset = round(note.start_s, 2)
@@ -28,8 +29,8 @@ def intervals(notes: Sequence[Note]) -> tuple[int, ...]:
 
 
 def split_of(key: str, shares: Mapping[str, float] = DEFAULT_SHARES) -> str:
-    """The split of ``key``: a pure function of it, so that it never changes when a collection grows."""
-    position = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    """Choose the split of ``key`` by its hash alone, so that it stays when a collection grows."""
+    position = stable_hash(key) / 2**64
     for split in SPLITS:
         position -= shares[split]
         if position < 0:
@@ -38,9 +39,9 @@ def split_of(key: str, shares: Mapping[str, float] = DEFAULT_SHARES) -> str:
 
 
 def split_all(keys: Iterable[str], shares: Mapping[str, float] = DEFAULT_SHARES) -> dict[str, str]:
-    """Split a collection by `split_of`; where it is so small that a split got nothing, that takes one key.
+    """Split a collection by `split_of`; in a small one, a split that got nothing takes a key of the largest.
 
-    It takes it from the largest split. A single key is for training, two are for training and test.
+    A single key is for training, two keys are for training and test.
     """
     splits = {key: split_of(key, shares) for key in sorted(keys, key=_hashed)}
     wanted = [split for split in ("train", "test", "val") if shares[split] > 0][: len(splits)]
@@ -56,14 +57,14 @@ def _hashed(key: str) -> str:
 
 
 class MelodyRegister:
-    """The melodies met so far. A corpus takes each melody once, so that none can be in two splits."""
+    """The melodies of a corpus so far, which takes each melody once, so that none is in two splits."""
 
     def __init__(self) -> None:
         self._owners: dict[tuple[int, ...], list[str]] = {}
         self._sizes: dict[str, int] = {}
 
     def known_as(self, notes: Sequence[Note]) -> str | None:
-        """The piece that has this melody already, transposed, ornamented or in part; ``None`` if new."""
+        """Find the piece that has this melody already, transposed, ornamented or in part; ``None`` if new."""
         runs = _runs(notes)
         shared = Counter(owner for run in runs for owner in self._owners.get(run, ()))
         for owner, n_shared in shared.most_common():

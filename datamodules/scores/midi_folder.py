@@ -1,4 +1,4 @@
-"""Music to be played: the scores that come with the installation, and folders of MIDI files."""
+"""Scores from folders of MIDI files."""
 
 from __future__ import annotations
 
@@ -7,27 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.corpora.corpus import PART_MARK, SPLITS, CorpusError
-from datamodules.scores.embedded import EmbeddedScores
 from datamodules.scores.melodies import MelodyRegister, intervals, split_all
 from datamodules.scores.notes import Note, Score, excerpt, is_monophonic
 from datamodules.scores.source import ScoreSet, ScoreSource, Skipped, unique_names
 from runtime.hashing import FileHashes
 from runtime.workers import run_jobs
 
-__all__ = ["EmbeddedScores", "MidiFolder"]
-
 
 class MidiFolder(ScoreSource):
     """Every MIDI file below a folder, drums left out.
 
-    If the folder holds ``train``, ``val`` or ``test`` folders, they are the splits; otherwise files are
-    split by a hash of their melody. A melody that comes twice, also transposed, is taken once.
+    Folders named ``train``, ``val`` or ``test`` are the splits; other files are split by a hash of their
+    melody. A melody that occurs twice, also in another key, is taken once.
 
     Args:
         path: the folder; files may lie at any depth.
         seconds: length of an excerpt; ``None`` is the whole piece.
-        excerpts: how many excerpts, one after the other, are taken of a piece at most.
-        licence: what the manifest says about the music.
+        excerpts: most excerpts that are taken of a piece, one after the other.
+        licence: licence of the music, for the manifest.
     """
 
     def __init__(
@@ -36,7 +33,7 @@ class MidiFolder(ScoreSource):
         self.path, self.seconds, self.excerpts, self.licence = Path(path), seconds, excerpts, licence
 
     def files(self) -> list[Path]:
-        """The MIDI files, sorted."""
+        """List the MIDI files, sorted."""
         if not self.path.is_dir():
             raise CorpusError(f"{self.path} is not a folder; give a folder with MIDI files (.mid, .midi).")
         found = sorted(
@@ -47,14 +44,14 @@ class MidiFolder(ScoreSource):
         return found
 
     def fingerprint(self, hashes: FileHashes) -> dict[str, Any]:
-        """Names and contents of the files, and the excerpts."""
+        """Describe the files by names and contents, and the excerpts."""
         contents = hashes.of_folder(self.path, self.files())
         return {"scores": "midi", "files": contents, "seconds": self.seconds, "excerpts": self.excerpts}
 
     def _read(self, workers: int | None, progress: bool) -> ScoreSet:
         files = self.files()
         results = dict(run_jobs(read_midi, files, "Reading MIDI files", workers, progress))
-        # Held-out folders first: when a melody is in two, the one in test stays.
+        # Held-out folders first: of a melody in two folders, the piece in test stays.
         files.sort(key=lambda path: -SPLITS.index(_split_folder(self.path, path) or SPLITS[0]))
         names = dict(
             zip(files, unique_names(p.relative_to(self.path).with_suffix("") for p in files), strict=True)
@@ -87,7 +84,7 @@ class MidiFolder(ScoreSource):
 
 
 def read_midi(path: Path) -> tuple[Note, ...] | str:
-    """The notes of a MIDI file without its drums, sorted, or the reason why there are none."""
+    """Read the notes of a MIDI file, sorted and without drums, or give the reason why there are none."""
     import pretty_midi
 
     try:

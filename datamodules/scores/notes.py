@@ -1,17 +1,18 @@
-"""Notes of a piece, and their MIDI bytes."""
+"""Notes, scores, and MIDI files of them."""
 
 from __future__ import annotations
 
+import io
 import math
-import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 UNSPECIFIED = 0
-"""Velocity of a note whose score says nothing about dynamics."""
+"""Velocity of a note whose score has no dynamics."""
 TICKS_PER_SECOND = 1000
+"""Resolution of time in MIDI files."""
 
 
 class Note(NamedTuple):
@@ -20,9 +21,9 @@ class Note(NamedTuple):
     start_s: float
     end_s: float
     pitch: int
-    """MIDI number, 60 is C4 (261.6 Hz)."""
+    """MIDI pitch; 60 is C4 (261.6 Hz)."""
     velocity: int = UNSPECIFIED
-    """How hard it is played, 1 to 127, or `UNSPECIFIED`."""
+    """MIDI velocity, 1 to 127, or `UNSPECIFIED`."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,18 @@ class Score:
     """A piece of music as notes in time."""
 
     piece: str
-    """Readable id, fit for a file name."""
+    """Id of the piece, readable and fit for a file name."""
     track: str
     """``monophonic`` or ``polyphonic``."""
     notes: tuple[Note, ...]
     origin: str
-    """The file it comes from, for reports."""
+    """File that the piece comes from, for reports."""
     split: str | None = None
-    """The only split it may be used in, where its collection prescribes one."""
+    """The only split that the piece may be used in, where its source prescribes one."""
 
 
 def is_monophonic(notes: Sequence[Note], tolerance_s: float = 0.03) -> bool:
-    """Whether no note sounds longer than ``tolerance_s`` into the next (legato playing overlaps a little)."""
+    """Tell whether no note sounds longer than ``tolerance_s`` into the next (legato overlaps a little)."""
     ordered = sorted(notes)
     return all(
         later.start_s > earlier.start_s and earlier.end_s - later.start_s <= tolerance_s
@@ -50,9 +51,9 @@ def is_monophonic(notes: Sequence[Note], tolerance_s: float = 0.03) -> bool:
 
 
 def excerpt(notes: Sequence[Note], seconds: float | None) -> tuple[Note, ...]:
-    """The notes that start in the first ``seconds`` after the first onset, which becomes time 0.
+    """Take the notes that start in the first ``seconds`` after the first onset, which becomes time 0.
 
-    Notes that last longer end with the excerpt. ``None`` keeps the whole piece.
+    Notes that last longer end with the excerpt. ``None`` takes the whole piece.
     """
     if not notes:
         return ()
@@ -62,14 +63,14 @@ def excerpt(notes: Sequence[Note], seconds: float | None) -> tuple[Note, ...]:
     return tuple(
         note._replace(start_s=note.start_s - first, end_s=min(note.end_s - first, end))
         for note in ordered
-        if note.start_s - first < end - 0.02  # a shorter note is a click
+        if note.start_s - first < end - 0.02  # a shorter note would be a click
     )
 
 
 def without_overlaps(notes: Iterable[Note]) -> tuple[Note, ...]:
-    """Sorted notes in which a pitch ends before it begins again: two voices on one pitch are one sound.
+    """Sort notes, and end each before its pitch begins again: two voices on one pitch are one sound.
 
-    (A MIDI channel cannot hold a pitch twice: the first note's end would end the second one too.)
+    A MIDI channel cannot hold a pitch twice: the first note's end would end the second one too.
     """
     begins_again: dict[int, float] = {}
     kept = []
@@ -82,35 +83,31 @@ def without_overlaps(notes: Iterable[Note]) -> tuple[Note, ...]:
 
 
 def midi_bytes(notes: Sequence[Note], program: int, seconds: float) -> bytes:
-    """A standard MIDI file of one channel, one tick a millisecond.
+    """Write a standard MIDI file of one channel, with one tick a millisecond.
 
     Reverb and chorus (controllers 91 and 93), on by default in synthesizers, are off; volume (7) is full.
 
     Args:
-        notes: what sounds.
+        notes: the notes that sound, none twice at once (see `without_overlaps`).
         program: General MIDI program, 0 to 127.
-        seconds: when the track ends, so that a renderer stops there.
+        seconds: time at which the track ends and a renderer stops.
     """
-    messages = [(0, b"\xff\x51\x03" + (1_000_000).to_bytes(3, "big")), (0, bytes((0xC0, program)))]
-    messages += [(0, bytes((0xB0, controller, value))) for controller, value in ((91, 0), (93, 0), (7, 127))]
-    events = [(round(n.start_s * TICKS_PER_SECOND), 1, n.pitch, n.velocity or 64) for n in notes]
-    events += [(round(n.end_s * TICKS_PER_SECOND), 0, n.pitch, 0) for n in notes]
-    # Sorted so that at equal times a note ends before the next one of its pitch begins.
-    messages += [
-        (tick, bytes((0x80 | on << 4, pitch, velocity))) for tick, on, pitch, velocity in sorted(events)
-    ]
-    messages.append((round(seconds * TICKS_PER_SECOND), b"\xff\x2f\x00"))
-    body, now = bytearray(), 0
-    for tick, message in messages:
-        body += _variable_length(max(tick - now, 0)) + message
-        now = max(tick, now)
-    header = b"MThd" + struct.pack(">IHHH", 6, 0, 1, TICKS_PER_SECOND)
-    return header + b"MTrk" + struct.pack(">I", len(body)) + bytes(body)
+    from mido import Message, MetaMessage, MidiFile, MidiTrack
+
+    track = MidiTrack([MetaMessage("set_tempo", tempo=1_000_000), Message("program_change", program=program)])
+    track += [Message("control_change", control=c, value=value) for c, value in ((91, 0), (93, 0), (7, 127))]
+    events = [(_tick(n.start_s), "note_on", n.pitch, n.velocity or 64) for n in notes]
+    events += [(_tick(n.end_s), "note_off", n.pitch, 0) for n in notes]
+    now = 0
+    # Sorted so that at equal times a note ends ("note_off") before the next one of its pitch begins.
+    for tick, kind, pitch, velocity in sorted(events):
+        track.append(Message(kind, note=pitch, velocity=velocity, time=tick - now))
+        now = tick
+    track.append(MetaMessage("end_of_track", time=max(0, _tick(seconds) - now)))
+    file = io.BytesIO()
+    MidiFile(type=0, ticks_per_beat=TICKS_PER_SECOND, tracks=[track]).save(file=file)
+    return file.getvalue()
 
 
-def _variable_length(number: int) -> bytes:
-    """MIDI's number format: seven bits a byte, the top bit set on all but the last."""
-    digits = [number & 0x7F]
-    while number := number >> 7:
-        digits.append(number & 0x7F | 0x80)
-    return bytes(reversed(digits))
+def _tick(time_s: float) -> int:
+    return round(time_s * TICKS_PER_SECOND)

@@ -1,4 +1,4 @@
-"""How a score is played, before any instrument sounds: range, dynamics, tempo, length of notes."""
+"""Performances of scores, before any instrument sounds: range, dynamics, tempo, length of notes."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from datamodules.scores.notes import Note, Score, without_overlaps
 
 @dataclass(frozen=True)
 class Performance:
-    """The way every instrument plays a score, equal for all of them.
+    """The way in which all instruments alike play the scores.
 
-    Fixed changes are those of the Pix2Pix document (playback speed, duration rate, transposition). Random
-    ones are for further renditions of a training piece, each of which is varied anew.
+    Playback speed, duration rate and transposition change every piece. The random changes are those of
+    further renditions of a training piece, each of which is varied anew.
     """
 
     pitch_range: tuple[int, int] | None = None
-    """MIDI pitches that melodies are brought into, by whole octaves where that is enough; ``None`` is what
-    all instruments of the corpus can play. Polyphonic pieces keep their pitches."""
+    """Lowest and highest MIDI pitch of melodies, which are brought there by whole octaves where that is
+    enough; ``None`` is what all instruments of the corpus can play. Polyphonic pieces keep their pitches."""
     velocity_range: tuple[int, int] = (40, 120)
-    """Dynamics of notes whose score gives none; they wander within this range, as phrases do."""
+    """Softest and loudest velocity of notes whose score has no dynamics; they swell and fade like phrases."""
     playback_speed: float = 1.0
-    """Factor on the tempo: 2 is twice as quick."""
+    """Factor on the tempo; 2 is twice as quick."""
     duration_rate: float = 1.0
-    """Factor on the length of notes, not on their distance; in melodies a note ends with the next onset."""
+    """Factor on the length of notes, but not on their distance; in melodies, the next onset ends a note."""
     transpose: int = 0
     """Semitones by which every piece is moved."""
     random_semitones: int = 5
-    """A varied piece is moved by up to so many semitones more, up or down, within the range."""
+    """Most semitones by which a varied piece is moved, up or down, within the range."""
     random_tempo: tuple[float, float] = (0.85, 1.15)
-    """A varied piece's tempo is multiplied by a factor between these."""
+    """Smallest and largest factor on the tempo of a varied piece."""
 
     def __post_init__(self) -> None:
         slowest, quickest = self.random_tempo
@@ -51,12 +51,12 @@ class Performance:
             raise CorpusError(f"This performance cannot be played: it needs {'; '.join(broken)}; got {self}.")
 
     def play(self, score: Score, rng: np.random.Generator, varied: bool = False) -> Score | None:
-        """Apply everything to a score; ``None`` where a melody's compass is wider than the range.
+        """Play a score; ``None`` where a melody's compass is wider than the range.
 
         Args:
-            score: what is played.
-            rng: of the dynamics, and of what is varied.
-            varied: whether key and tempo are others than written.
+            score: the piece to play.
+            rng: draws the dynamics, and the key and tempo of a varied piece.
+            varied: play in another key and tempo than written.
         """
         semitones, tempo = (self.random_semitones, self.random_tempo) if varied else (0, (1.0, 1.0))
         pitches = [note.pitch + self.transpose for note in score.notes]
@@ -90,9 +90,9 @@ def _one_at_a_time(notes: Sequence[Note]) -> tuple[Note, ...]:
 
 
 def fitting_shift(pitches: Sequence[int], low: int, high: int) -> int | None:
-    """Semitones that bring a melody into ``low … high``: whole octaves first, then as few more as needed.
+    """Find the semitones that bring a melody into ``low … high``: whole octaves, then as few as needed.
 
-    ``None`` where the melody's compass is wider than the range.
+    The result is ``None`` where the melody's compass is wider than the range.
     """
     lowest, highest = min(pitches), max(pitches)
     if highest - lowest > high - low:
@@ -106,7 +106,7 @@ def fitting_shift(pitches: Sequence[int], low: int, high: int) -> int | None:
 def wandering_velocities(
     n_notes: int, velocity_range: tuple[int, int], rng: np.random.Generator
 ) -> np.ndarray:
-    """``(n_notes,)`` velocities that swell over 12 to 32 notes and scatter from note to note."""
+    """Draw ``(n_notes,)`` velocities that swell over 12 to 32 notes and scatter from note to note."""
     low, high = velocity_range
     middle, reach = (low + high) / 2, (high - low) / 2
     swell = np.sin(2 * np.pi * (np.arange(n_notes) / rng.uniform(12, 32) + rng.uniform()))

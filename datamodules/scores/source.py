@@ -1,4 +1,4 @@
-"""Where scores come from: the interface of score sources, and what they give."""
+"""The interface of sources of scores, and what they give."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runtime.hashing import FileHashes, address_of
 
 
 class Skipped(NamedTuple):
-    """Something that is not in the corpus, and why."""
+    """Something that is not in a corpus, and the reason."""
 
     source: str
     reason: str
@@ -25,34 +25,35 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoreSet:
-    """Scores with their splits: every melody once, so none is in two splits."""
+    """Scores with their splits. Every melody occurs once, so that none is in two splits."""
 
     scores: tuple[Score, ...]
     skipped: tuple[Skipped, ...]
 
     def to_json(self) -> str:
-        """Text for a file."""
+        """Write the scores as text for a file."""
         scores = [{**asdict(score), "notes": [list(note) for note in score.notes]} for score in self.scores]
         return json.dumps({"scores": scores, "skipped": self.skipped}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> ScoreSet:
-        """The inverse of `to_json`."""
+        """Read the text that `to_json` wrote."""
         content = json.loads(text)
         scores = (Score(**{**s, "notes": tuple(Note(*n) for n in s["notes"])}) for s in content["scores"])
         return cls(tuple(scores), tuple(Skipped(*row) for row in content["skipped"]))
 
 
 class ScoreSource(ABC):
-    """Where scores come from."""
+    """A source of scores."""
 
     licence = "unknown"
+    """Licence of the scores, for the corpus's manifest."""
     seconds: float | None
-    """Length of an excerpt; ``None`` is the whole piece."""
+    """Length of an excerpt in seconds; ``None`` is the whole piece."""
 
     @abstractmethod
     def fingerprint(self, hashes: FileHashes) -> dict[str, Any]:
-        """All that decides which notes come out, as JSON."""
+        """Describe all that decides the notes, as JSON with the hashes of files."""
 
     @abstractmethod
     def _read(self, workers: int | None, progress: bool) -> ScoreSet:
@@ -61,7 +62,7 @@ class ScoreSource(ABC):
     def load(
         self, cache: Path, hashes: FileHashes, workers: int | None = None, progress: bool = True
     ) -> ScoreSet:
-        """The scores, parsed once and then read from a note list in ``cache``."""
+        """Give the scores, which are parsed once and then read from a list of notes in ``cache``."""
         path = cache / f"notes-{address_of(self.fingerprint(hashes))}.json"
         if path.is_file():
             return ScoreSet.from_json(path.read_text(encoding="utf-8"))
@@ -72,13 +73,13 @@ class ScoreSource(ABC):
 
 
 def readable_name(text: str) -> str:
-    """``text`` as a file name: letters and digits of any alphabet stay, all else becomes a hyphen."""
+    """Turn ``text`` into a file name: letters and digits of any alphabet stay, all else becomes a hyphen."""
     composed = unicodedata.normalize("NFC", text)
     return re.sub(r"[^\w.]+", "-", composed).strip("-._") or "unnamed"
 
 
 def unique_names(paths: Iterable[Path]) -> list[str]:
-    """`readable_name` of each path; where two would be equal, a number follows."""
+    """Give each path its `readable_name`, followed by a number where two would be equal."""
     names: list[str] = []
     taken: set[str] = set()
     for path in paths:

@@ -33,7 +33,8 @@ def test_anchors(options: list[str]) -> None:
 
 def on_data_of(asked: ResolvedConfig, anchor: Experiment) -> ResolvedConfig:
     """An anchor with an experiment's data, scale and options."""
+    base = resolve(["--scale", asked.scale]).layers
     own = resolve(["--config", anchor.name, "--scale", asked.scale])
-    base, *rest = own.layers
     shared = ({key: layer[key] for key in SHARED_KEYS if key in layer} for layer in asked.layers)
-    return ResolvedConfig(own.experiment, asked.scale, [base, *shared, *rest], asked.options)
+    layers = [*base, *shared, *own.layers[len(base) :]]
+    return ResolvedConfig(own.experiment, asked.scale, layers, asked.options)

@@ -28,6 +28,7 @@ from callbacks.random_numbers import RandomNumbers
 from callbacks.run_record import RunRecord
 from callbacks.system_metrics import SystemMetrics
 from callbacks.test_table import TestTableArtifact
+from callbacks.time_guard import TimeGuard
 from callbacks.tracking import checkpoints
 from callbacks.tracking.tracker import RunTracker, new_run_name
 from callbacks.transfer_cost import TransferCost
@@ -123,6 +124,7 @@ class SuiteCLI(LightningCLI):
         parser.add_lightning_class_args(BestAndLast, "checkpoint")
         parser.add_lightning_class_args(RandomNumbers, "random_numbers")
         parser.add_lightning_class_args(Curriculum, "curriculum")
+        parser.add_lightning_class_args(TimeGuard, "time_guard")
         parser.add_lightning_class_args(AudioExamples, "audio_examples")
         parser.add_lightning_class_args(Histories, "histories")
         parser.add_lightning_class_args(TransferCost, "transfer_cost")

@@ -64,10 +64,11 @@ def _parameters_of(path: str) -> Iterator[str]:
 def _near_class(path: str) -> str:
     module, _, name = path.rpartition(".")
     try:
-        names = vars(importlib.import_module(module))
+        found = importlib.import_module(module)
     except (ImportError, ValueError):
         return ""
-    return nearest(name, (known for known, value in names.items() if isinstance(value, type)))
+    # `dir` and not `vars`: a package that imports what it exports on first use lists it there only.
+    return nearest(name, (known for known in dir(found) if isinstance(getattr(found, known, None), type)))
 
 
 def _flat(text: str) -> str:

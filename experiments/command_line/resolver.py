@@ -30,8 +30,10 @@ DEFAULT_SCALE = "demo"
 BASE_KEY, SCALES_KEY = "base", "scales"
 DECISIVE = ("model", "data", "trainer", "checkpoint", "curriculum", "seed_everything", "ema_decay")
 """The parts of a config that decide what is learnt."""
-GUARDS = ("trainer.max_time",)
-"""Keys in them that do not, unless they end a training early, which is seen by its batches."""
+INDIFFERENT = tuple(
+    f"trainer.{name}" for name in ("max_time", "log_every_n_steps", "logger", "enable_progress_bar")
+)
+"""Keys in them that do not. (A clock that ends a training early is seen by the number of its batches.)"""
 TEST_KEYS = tuple(
     f"data.init_args.{name}" for name in ("test_pieces", "test_clip_s", "test_reference_s", "test_bank")
 )
@@ -65,7 +67,7 @@ class ResolvedConfig:
     def fingerprint(self) -> str:
         """Sixteen hex digits that are equal for trainings which must come to the same weights."""
         decisive = {key: self.values[key] for key in DECISIVE if key in self.values}
-        return address_of(without(decisive, [*GUARDS, *TEST_KEYS]))
+        return address_of(without(decisive, [*INDIFFERENT, *TEST_KEYS]))
 
     @property
     def test_fingerprint(self) -> str:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from datamodules.batch import TransferBatch
@@ -19,8 +18,9 @@ from metrics.evaluation.example import Example
 from metrics.evaluation.measure import MELODY_METRICS, SIGNAL_METRICS, Measured, Setting, measure
 from metrics.evaluation.table import Interval, TestRow, TestTable
 from metrics.functional import content, level, signal, timbre
+from runtime.processes import available_cores
 from runtime.threads import one_thread
-from runtime.workers import available_cores, run_jobs
+from runtime.workers import run_jobs
 
 __all__ = ["EvaluationSuite", "Interval", "TestRow", "TestTable"]
 
@@ -180,9 +180,7 @@ class _Test(EvaluationSuite):
         workers = _workers(len(self._waiting), self._examples_per_worker)
         job = partial(measure, setting=self._setting)
         with one_thread():
-            for example, measured in run_jobs(
-                job, self._waiting, "Measuring", workers, initializer=_use_one_thread
-            ):
+            for example, measured in run_jobs(job, self._waiting, "Measuring", workers):
                 row = self.rows[example.position]
                 self.rows[example.position] = self._filled(row, measured)
         self._waiting = []
@@ -220,7 +218,3 @@ def _workers(n_examples: int, examples_per_worker: int) -> int:
     """Processes that pay: the cores of this rank, but no worker for a few examples."""
     cores = available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(1, min(cores, n_examples // examples_per_worker))
-
-
-def _use_one_thread() -> None:
-    torch.set_num_threads(1)

@@ -1,10 +1,10 @@
-"""Curves are what was logged, whatever happened between."""
+"""Histories are what was logged, also where a training was resumed."""
 
 from pathlib import Path
 
 from PIL import Image
 
-from callbacks.histories import draw, read_curves
+from callbacks.histories import draw, read_histories
 from callbacks.tracking.events import Metrics
 from callbacks.tracking.outbox import Journal
 
@@ -16,14 +16,14 @@ def test_losses_and_metrics_of_both_stages_are_read_from_the_journal(tmp_path: P
     journal.append(Metrics({"train/mae": 2.0, "system/cpu_percent": 99.0}, step=10))
     journal.append(Metrics({"val/mae": 3.0, "val/lsd": 7.0, "epoch": 0.0}, step=10))
     journal.append(Metrics({"train/mae": 1.0}, step=10))  # again, after a resumption
-    assert read_curves(journal) == {
+    assert read_histories(journal) == {
         "discriminator": {"train": {0: 1.4}},
         "lsd": {"val": {10: 7.0}},
         "mae": {"train": {0: 4.0, 10: 1.0}, "val": {10: 3.0}},
     }
 
 
-def test_the_picture_grows_with_the_number_of_curves(tmp_path: Path) -> None:
+def test_the_picture_grows_with_the_number_of_names(tmp_path: Path) -> None:
     heights = []
     for n in (1, 4, 5):
         draw({f"loss {i}": {"train": {0: 1.0, 1: 0.5}} for i in range(n)}, tmp_path / "picture.png")

@@ -1,6 +1,8 @@
+import ast
+import importlib
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
+from datamodules.audio.files import write_wav
 from datamodules.batch import TransferBatch
-from datamodules.corpora.corpus import CorpusError
+from datamodules.corpora.corpus import Corpus, CorpusError, Item, NoPairsError
+from datamodules.corpora.recordings import RecordingsCorpus
 from datamodules.corpora.rendering import RenderedCorpus
 from datamodules.data_module import (
     FeatureDataModule,
@@ -22,8 +26,9 @@ from datamodules.data_module import (
     TransferDataModule,
     UnpairedDataModule,
 )
-from datamodules.examples.features import FeatureData
+from datamodules.examples.augmentation import Augmentation, Effect, Transform
 from datamodules.examples.training import SelfReferenceData
+from datamodules.examples.training_with_features import FeatureData
 from tests.trainers import quiet_trainer
 
 FEATURE_KINDS = [FeatureDataModule, PairedFeatureDataModule]
@@ -131,23 +136,23 @@ def test_lightning_gives_every_epoch_other_examples(make) -> None:
 def test_a_yaml_config_makes_it_with_augmentation_and_tracker(tiny_corpora_dir: Path) -> None:
     config = yaml.safe_load(
         f"""
-        class_path: datamodules.data_module.FeatureDataModule
+        class_path: datamodules.FeatureDataModule
         init_args:
           corpus:
-            class_path: datamodules.corpora.rendering.RenderedCorpus
+            class_path: datamodules.corpora.RenderedCorpus
             init_args:
-              scores: {{class_path: datamodules.scores.embedded.EmbeddedScores, init_args: {{size: tiny}}}}
+              scores: {{class_path: datamodules.scores.EmbeddedScores, init_args: {{size: tiny}}}}
               instruments: [violin, flute]
           corpora_dir: {tiny_corpora_dir}
           tracks: [monophonic, polyphonic]
           pitch_tracker:
-            class_path: datamodules.features.pitch.PyinTracker
+            class_path: datamodules.features.PyinTracker
             init_args: {{f0_min_hz: 100.0}}
           augmentation:
             shared:
-              - class_path: datamodules.examples.augmentation.Reverb
+              - class_path: datamodules.examples.Reverb
                 init_args: {{max_t60_s: 0.5}}
-            source: [{{class_path: datamodules.examples.augmentation.Noise}}]
+            source: [{{class_path: datamodules.examples.Noise}}]
         """
     )
     parser = ArgumentParser(exit_on_error=False)
@@ -156,8 +161,10 @@ def test_a_yaml_config_makes_it_with_augmentation_and_tracker(tiny_corpora_dir: 
     data = parser.instantiate(parsed).data
     assert data.instruments == ["flute", "violin"] and data.pitch_tracker.f0_min_hz == 100.0
     assert data.augmentation.shared[0].max_t60_s == 0.5 and data.tracks == ["monophonic", "polyphonic"]
-    again = parser.parse_string(parser.dump(parsed))
+    text = parser.dump(parsed)
+    again = parser.parse_string(text)
     assert again.data.init_args.batch_size == 16
+    assert parser.dump(again) == text and "class_path: datamodules.corpora.RenderedCorpus" in text
 
 
 def test_help_says_what_a_parameter_does(capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,25 +194,128 @@ def test_a_corpus_is_asked_for_before_it_is_there(tiny_source: RenderedCorpus) -
         _ = PairedDataModule(tiny_source).corpus_root
 
 
+@dataclass(frozen=True)
+class Halved(Effect):
+    """Half the amplitude, always and without a draw, so that the rest of an example stays as it is."""
+
+    def draw(self, rng: np.random.Generator, sample_rate: int) -> Transform:
+        return lambda audio: audio * np.float32(0.5)
+
+
+def levels(batch: TransferBatch) -> dict[str, torch.Tensor]:
+    """Level of each signal of a batch in dB; that of features is the loudness of their loud frames."""
+    audio = {"source": batch.source, "target": batch.target, "reference": batch.reference}
+    found = {
+        name: 10 * torch.log10(x.square().mean()) for name, x in audio.items() if x is not None and x.numel()
+    }
+    for name in ("features", "source_features"):
+        if (features := getattr(batch, name)) is not None:
+            found[name] = features.loudness_db[:, 10:-10].clamp(min=-70).quantile(0.9)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("key", "softened"),
+    [
+        ("shared", {"source", "target", "features", "source_features"}),
+        ("source", {"source", "source_features"}),
+        ("reference", {"reference"}),
+    ],
+)
+@pytest.mark.parametrize("kind", [*KINDS, SelfReferenceData])
+def test_an_augmentation_reaches_its_signals_and_no_others(kind, key: str, softened: set[str], make) -> None:
+    def first_batch(augmentation: Augmentation) -> TransferBatch:
+        recordings = kind is SelfReferenceData
+        data = make(OneShotDataModule if recordings else kind, augmentation=augmentation)
+        if recordings:
+            as_recordings(data)
+        return next(iter(data.train_dataloader()))
+
+    before, after = (levels(first_batch(a)) for a in (Augmentation(), Augmentation(**{key: [Halved()]})))
+    assert before.keys() == after.keys()
+    for name in before:
+        change_db = -6.02 if name in softened else 0.0
+        assert (after[name] - before[name]).item() == pytest.approx(change_db, abs=0.05), name
+
+
+def as_recordings(data: TransferDataModule) -> None:
+    """Let every item be a piece of its own, as recordings are; the files stay where they are."""
+    corpus = data.corpus
+    items = {item._replace(piece=f"{item.instrument}-{item.piece}"): item for item in corpus.items}
+
+    class Recordings(Corpus):
+        def audio_path(self, item: Item) -> Path:
+            return corpus.audio_path(items[item])
+
+    data._corpus = Recordings(corpus.root, corpus.manifest, tuple(items))
+
+
 def test_over_recordings_paired_features_are_those_of_the_target_alone(make) -> None:
     data = make(PairedFeatureDataModule, target_instruments=["violin"])
-    assert {item.instrument for item in data._training_items(data.corpus)} == set(data.instruments)
-    recordings = [item._replace(piece=f"{item.instrument}-{item.piece}") for item in data.corpus.items]
-    data._corpus = replace(data.corpus, items=tuple(recordings))
-    assert {item.instrument for item in data._training_items(data.corpus)} == {"violin"}
+    assert {item.instrument for item in data.featured_items()} == set(data.instruments)
+    as_recordings(data)
+    assert {item.instrument for item in data.featured_items()} == {"violin"}
     assert type(data.training_data()) is FeatureData
 
 
 def test_over_recordings_one_shot_is_self_supervised(make) -> None:
     data = make(OneShotDataModule)
-    recordings = [item._replace(piece=f"{item.instrument}-{item.piece}") for item in data.corpus.items]
-    data._corpus = replace(data.corpus, items=tuple(recordings))
+    assert data.has_pairs
+    as_recordings(data)
+    assert not data.has_pairs
     assert isinstance(data.training_data(), SelfReferenceData)
 
 
-def test_the_package_is_light_to_import() -> None:
-    code = "import sys, datamodules; sys.exit(bool({'torch', 'lightning', 'librosa'} & set(sys.modules)))"
+def test_over_recordings_pairs_are_an_error_and_a_test_has_no_targets(make) -> None:
+    data = make(PairedDataModule)
+    as_recordings(data)
+    with pytest.raises(NoPairsError, match="use a corpus that is rendered from scores, or"):
+        data.train_dataloader()
+    assert all(batch.target is None for batch in data.test_dataloader())
+
+
+@pytest.mark.parametrize(
+    ("kind", "training"), [(PairedDataModule, ""), (OneShotDataModule, "training is self-supervised")]
+)
+def test_over_recordings_it_is_said_once_that_there_are_no_targets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind, training: str
+) -> None:
+    for number, instrument in enumerate(("flute", "violin")):
+        for take in range(3):
+            noise = 0.1 * np.random.default_rng([number, take]).standard_normal(32000)
+            write_wav(tmp_path / "takes" / instrument / f"{take}.wav", noise, 16000)
+    data = kind(RecordingsCorpus(tmp_path / "takes"), corpora_dir=str(tmp_path / "corpora"), **SMALL)
+    for _ in ("fit", "test"):
+        data.prepare_data()
+        data.setup()
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Note:")]
+    assert len(notes) == 1 and "validation and test have no targets" in notes[0] and training in notes[0]
+    assert not data.has_pairs and data.instrument_pairs == [("flute", "violin"), ("violin", "flute")]
+
+
+ROOMS = ["datamodules"] + [
+    f"datamodules.{room}" for room in ("audio", "banks", "corpora", "examples", "features", "scores")
+]
+
+
+def test_the_package_and_its_rooms_are_light_to_import() -> None:
+    heavy = {"torch", "lightning", "numpy"}
+    code = f"import sys, {', '.join(ROOMS)}; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_exports_what_it_says_to_type_checkers_and_nothing_else(room: str) -> None:
+    package = importlib.import_module(room)
+    tree = ast.parse(Path(str(package.__file__)).read_text())
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    declared = {alias.name: str(node.module) for node in imports for alias in node.names}
+    assert set(package.__all__) == set(declared)
+    for name, module in declared.items():
+        assert getattr(package, name) is getattr(importlib.import_module(module), name)
+    with pytest.raises(AttributeError):
+        package.NoSuchName  # noqa: B018
 
 
 def test_audio_is_not_changed_on_its_way(make) -> None:

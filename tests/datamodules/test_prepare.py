@@ -11,7 +11,8 @@ from datamodules.audio.files import write_wav
 from datamodules.corpora.recordings import RecordingsCorpus
 from datamodules.corpora.rendering import RenderedCorpus
 from datamodules.prepare import main
-from datamodules.scores.midi_folder import EmbeddedScores, MidiFolder
+from datamodules.scores.embedded import EmbeddedScores
+from datamodules.scores.midi_folder import MidiFolder
 from tests.datamodules.corpora.test_recordings import take
 from tests.datamodules.made_up import tune, write_midi
 
@@ -83,10 +84,10 @@ def test_verify_names_damage_and_discarding_lets_the_next_build_repair_it(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["rendered", "--instruments", "guitar_acustic"], "did you mean 'guitar_acoustic'?"),
+        (["rendered", "--instruments", "guitar_acustic"], "Did you mean 'guitar_acoustic'?"),
         (["rendered", "--size", "huge"], "has no size 'huge'"),
         (["rendered", "--midi", "nowhere"], "nowhere is not a folder"),
-        (["rendered", "--midi", "x", "--size", "tiny"], "give one of the two"),
+        (["rendered", "--midi", "x", "--size", "tiny"], "--midi replaces; give one"),
         (["rendered", "--nsynth", "nowhere"], "There is no folder nowhere"),
         (["rendered", "--soundfont", "nowhere.sf2"], "There is no SoundFont nowhere.sf2"),
         (["recordings", "nowhere"], "nowhere is not a folder"),

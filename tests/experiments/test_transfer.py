@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,9 @@ import soundfile
 import torch
 
 from experiments import transfer
-from lightning_modules.transfer_module import TimbreTransferModule
 from runtime.errors import UserError
 from tests.conftest import Trained
+from tests.experiments.sixth.module import SixthModule
 from tests.experiments.tones import tone
 
 
@@ -104,7 +103,7 @@ def test_a_folder_goes_on_past_bad_files_and_reports_them(
 def test_what_is_too_loud_is_made_quieter_and_said(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer.Player, "_transfer", lambda self, audio: 8 * audio)
+    monkeypatch.setattr(SixthModule, "transfer", lambda self, source, *_: 8 * source)
     soundfile.write(tmp_path / "in.wav", note(), 16000)
     run(trained, tmp_path / "in.wav", tmp_path / "out.wav")
     assert "over full scale" in capsys.readouterr().err
@@ -133,39 +132,26 @@ def test_mistakes_end_in_one_sentence(trained: Trained, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("out*"))
 
 
-@dataclass
-class Knobs:
-    shift: float = 0.0
-    octaves: bool = True
+def refuse_short_ones(self: SixthModule, source: torch.Tensor, *_: object) -> torch.Tensor:
+    """A fault of a model: torch, and no user, raises the ValueError."""
+    return source * torch.distributions.Normal(0.0, float(source.shape[-1] > 8000)).mean
 
 
-def test_options_set_the_modules_adaptation() -> None:
-    module = TimbreTransferModule(16000)
-    module.adaptation = Knobs()
-    transfer.set_options(module, ["shift=-2.5", "octaves=false"])
-    assert module.adaptation == Knobs(-2.5, False)
-    with pytest.raises(UserError, match="Did you mean 'shift'"):
-        transfer.set_options(module, ["shfit=1"])
-    with pytest.raises(UserError, match="must be a float"):
-        transfer.set_options(module, ["shift=much"])
-
-
-class LoudAs(TimbreTransferModule):
-    """As loud as its references are on average."""
-
-    averages_references = True
-
-    def transfer(self, source, reference=None, target_instrument=None):
-        return source * torch.stack([one.abs().amax(-1, keepdim=True) for one in reference]).mean(0)
-
-
-def test_several_references_of_other_lengths_reach_the_module() -> None:
-    references = [np.full(length, gain, dtype=np.float32) for length, gain in ((50, 0.2), (900, 0.6))]
-    player = transfer.Player(LoudAs(16000), references)
-    np.testing.assert_allclose(player.transfer(np.ones((2, 300), dtype=np.float32)), 0.4, rtol=1e-6)
-
-
-def test_fades_of_an_identity_give_back_the_audio() -> None:
-    audio = torch.randn(2, 1000).numpy()
-    joined = transfer.cross_faded(lambda part: part, audio, chunk=300, overlap=100)
-    np.testing.assert_allclose(joined, audio, atol=1e-5)
+def test_a_fault_keeps_its_traceback_and_the_others_go_on(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SixthModule, "transfer", refuse_short_ones)
+    for name, seconds in (("in/long", 1.0), ("in/short", 0.25), ("in/text", 0)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / f"{name}.wav", note(seconds=seconds), 16000)
+    (tmp_path / "in" / "text.wav").write_text("I am a text.")
+    for source, output, log in (("in", "out", "out/short.log"), ("in/short.wav", "alone.wav", "alone.log")):
+        assert run(trained, tmp_path / source, tmp_path / output) == 1
+        error = capsys.readouterr().err
+        assert "short.wav could not be transferred: ValueError: Expected parameter scale" in error
+        assert f"the traceback is in {tmp_path / log}" in error
+        assert "in refuse_short_ones" in (tmp_path / log).read_text()
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["long.wav", "short.log"]
+    with pytest.raises(ValueError, match="Expected parameter scale") as caught:
+        run(trained, tmp_path / "in", tmp_path / "debug", "--debug")
+    assert not isinstance(caught.value, UserError)

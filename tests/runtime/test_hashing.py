@@ -1,13 +1,17 @@
 import os
 from pathlib import Path
 
-from runtime.hashing import FileHashes, address_of
+from runtime.hashing import FileHashes, address_of, stable_hash
 
 
 def test_the_address_ignores_order_and_nothing_else() -> None:
     assert address_of({"a": 1, "b": [1, 2]}) == address_of({"b": [1, 2], "a": 1})
     assert address_of({"a": 1}) != address_of({"a": 2})
     assert address_of({"a": (1, 2)}) == address_of({"a": [1, 2]}), "a tuple is a list in JSON"
+
+
+def test_the_hash_of_words_is_the_same_everywhere() -> None:
+    assert stable_hash("piece", "violin") == 0x80BEC14AD184ED67
 
 
 def test_hashes_are_remembered_until_the_file_changes(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Levels against the tabulated A curve and against the feature that training uses."""
 
+import librosa
 import numpy as np
 import pytest
 import torch
 
-from datamodules.audio.levels import loudness_frames_db, mean_loudness_db, normalised
+from datamodules.audio.levels import a_weighting, loudness_frames_db, mean_loudness_db, normalised
 from datamodules.features.frames import loudness_db
 
 RATE = 16000
@@ -12,6 +13,13 @@ RATE = 16000
 
 def sine(hz: float, amplitude: float = 1.0) -> np.ndarray:
     return (amplitude * np.sin(2 * np.pi * hz * np.arange(RATE) / RATE)).astype(np.float32)
+
+
+def test_the_a_curve_is_that_of_librosa_and_nothing_at_0_hz() -> None:
+    frequencies_hz = np.geomspace(10, 20000, 500)
+    expected_db = librosa.A_weighting(frequencies_hz, min_db=None)
+    np.testing.assert_allclose(10 * np.log10(a_weighting(frequencies_hz)), expected_db, atol=1e-9)
+    assert a_weighting(np.zeros(1)) == 0
 
 
 @pytest.mark.parametrize(("hz", "curve_db"), [(1000, 0.0), (250, -8.7), (500, -3.2), (4000, 1.0)])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.banks.nsynth import NSynthBank, samples_in
+from datamodules.banks.nsynth import NSynthBank, recordings_in
 from datamodules.corpora.corpus import CorpusError
 from datamodules.scores.notes import Note
 from runtime.hashing import FileHashes
@@ -69,7 +69,7 @@ def test_elsewhere_is_another_preset_where_every_family_has_one(nsynth: Path) ->
     assert NSynthBank(nsynth).elsewhere() is None, "there is one keyboard only"
     for path in (nsynth / "audio").glob("keyboard*"):
         path.unlink()
-    samples_in.cache_clear()
+    recordings_in.cache_clear()
     other = NSynthBank(nsynth).elsewhere()
     assert other is not None
     assert other.fingerprint(FileHashes(), ["guitar_acoustic"])["names"] == {

@@ -14,9 +14,11 @@ import pytest
 
 from datamodules.corpora.building import is_intact
 from datamodules.corpora.corpus import Corpus, CorpusError, Item, write_index
-from datamodules.corpora.inspection import damaged_files, read_checksums, sha256_of
+from datamodules.corpora.inspection import damaged_files, read_checksums
 from datamodules.corpora.rendering import RenderedCorpus
 from datamodules.scores.midi_folder import MidiFolder
+from runtime.files import one_at_a_time
+from runtime.hashing import sha256_of
 from tests.datamodules.made_up import tune, write_midi
 
 ROOT = Path(__file__).parents[3]
@@ -144,8 +146,6 @@ def test_two_prepares_at_once_make_one_corpus(midis: Path, corpora: Path) -> Non
 
 
 def test_the_second_of_two_says_that_it_waits(midis: Path, corpora: Path) -> None:
-    from datamodules.corpora.building import one_at_a_time
-
     root = source(midis).folder(corpora, 16000)
     with one_at_a_time(root):
         waiting = subprocess.Popen(command(midis, corpora), cwd=ROOT, stderr=subprocess.PIPE, text=True)

@@ -154,7 +154,7 @@ def test_melodies_are_brought_into_what_all_instruments_can_play() -> None:
     [
         ({"instruments": ["violine"]}, "Did you mean 'violin'"),
         ({"instruments": []}, "No instruments were asked for"),
-        ({"tracks": ["monophone"]}, "tracks are 'monophonic' and 'polyphonic'"),
+        ({"tracks": ["monophone"]}, "tracks must be 'monophonic', 'polyphonic' or both, got monophone"),
     ],
 )
 def test_wrong_requests_are_one_sentence(wrong: dict, sentence: str) -> None:

@@ -6,7 +6,6 @@ import pytest
 from datamodules.corpora.corpus import Corpus, CorpusError, NoPairsError
 from datamodules.examples.augmentation import Augmentation, Gain
 from datamodules.examples.batching import ExampleKey
-from datamodules.examples.features import FeatureData, PairedFeatureData
 from datamodules.examples.training import (
     PairedData,
     Selection,
@@ -15,6 +14,7 @@ from datamodules.examples.training import (
     is_silent,
     padded,
 )
+from datamodules.examples.training_with_features import FeatureData, PairedFeatureData
 from datamodules.features.frames import FeatureCache
 from datamodules.features.pitch import PestoTracker
 

@@ -79,7 +79,7 @@ def test_the_cache_makes_music21_unnecessary(tiny_corpus: Corpus) -> None:
     import sys
 
     program = (
-        "import sys; from pathlib import Path; from datamodules.scores.midi_folder import EmbeddedScores;"
+        "import sys; from pathlib import Path; from datamodules.scores import EmbeddedScores;"
         "from runtime.hashing import FileHashes;"
         f"EmbeddedScores('tiny').load(Path({str(tiny_corpus.root.parent / '.cache')!r}), FileHashes());"
         "assert not {'music21', 'torch', 'lightning', 'pretty_midi'} & set(sys.modules)"

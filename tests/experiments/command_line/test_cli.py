@@ -51,7 +51,7 @@ def test_a_later_config_wins_and_loss_weights_merge(tmp_path: Path) -> None:
             "model: {class_path: tests.experiments.sixth.module.SixtModule}",
             "'tests.experiments.sixth.module.SixtModule' cannot be used.*Did you mean 'SixthModule'",
         ),
-        ("model: [1, 2", "configuration"),
+        ("model: [1, 2", "not valid YAML"),
     ],
 )
 def test_a_wrong_config_ends_in_one_sentence(tmp_path: Path, config: str, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""What the files of a corpus are like, measured: level, dynamics, rests, brightness, noisiness."""
+"""Characteristics of the files of a corpus: level, dynamics, rests, brightness, noisiness, and a map."""
 
 from __future__ import annotations
 
@@ -15,52 +15,56 @@ from runtime.workers import run_jobs
 
 N_FFT, HOP = 1024, 512
 REST_DB = -60.0
-"""A frame whose root mean square is below this, re full scale, is a rest."""
+"""A frame whose root mean square is below this level, in dB re full scale, is a rest."""
 N_MFCC = 20
 
 
-class Trace(NamedTuple):
-    """Characteristics of one file."""
+class Characteristics(NamedTuple):
+    """What one file is like."""
 
     seconds: float
+    """Length of the file."""
     peak_db: float
-    """Highest sample, re full scale."""
+    """Highest absolute sample, in dB re full scale."""
     rms_db: float
-    """Root mean square, re full scale."""
+    """Root mean square, in dB re full scale."""
     rests: float
     """Share of the frames below −60 dB."""
     centroid_hz: float
-    """Mean frequency of a frame's magnitudes, mean over frames that are no rests."""
+    """Mean frequency of a frame's magnitudes in Hz, averaged over the frames that are no rests."""
     bandwidth_hz: float
-    """Standard deviation of frequency around it, likewise."""
+    """Standard deviation of frequency around the centroid in Hz, averaged over the same frames."""
     flatness: float
     """Geometric over arithmetic mean of power: near 0 for tones, 0.56 for white noise."""
     dynamics_db: float
-    """From the softest to the loudest twentieth of the frames that are no rests."""
+    """Decibels from the softest to the loudest twentieth of the frames that are no rests."""
 
 
-class Measured(NamedTuple):
-    """A file and what it is like."""
+class Measurement(NamedTuple):
+    """What is measured of one file."""
 
-    trace: Trace
-    sound: np.ndarray
-    """``(2 · N_MFCC,)`` mean and deviation of its cepstral coefficients: near for files that sound alike."""
+    characteristics: Characteristics
+    mfcc: np.ndarray
+    """``(2 · N_MFCC,)`` mean and standard deviation of the cepstral coefficients, near for files that sound
+    alike."""
 
 
-def measured(corpus: Corpus, items: Iterable[Item], progress: bool = True) -> list[tuple[Item, Measured]]:
-    """Measure the files of ``items``, one process a core."""
+def measure_items(
+    corpus: Corpus, items: Iterable[Item], progress: bool = True
+) -> list[tuple[Item, Measurement]]:
+    """Measure the files of ``items`` with one process a core."""
     wanted = {corpus.audio_path(item): item for item in items}
     jobs = [(path, corpus.sample_rate) for path in wanted]
     found = {job[0]: result for job, result in run_jobs(_measure, jobs, "Measuring", None, progress)}
     return [(item, found[path]) for path, item in wanted.items()]
 
 
-def _measure(job: tuple[Path, int]) -> Measured:
+def _measure(job: tuple[Path, int]) -> Measurement:
     path, sample_rate = job
     return measure(read_pcm(path), sample_rate)
 
 
-def measure(audio: np.ndarray, sample_rate: int) -> Measured:
+def measure(audio: np.ndarray, sample_rate: int) -> Measurement:
     """Measure ``(T,)`` audio in [−1, 1]."""
     import librosa
 
@@ -75,7 +79,7 @@ def measure(audio: np.ndarray, sample_rate: int) -> Measured:
     bandwidth = np.sqrt((share * (hz - centroid) ** 2).sum(0))
     soft, loud = np.quantile(rms[sounding], (0.05, 0.95)) if sounding.any() else (1.0, 1.0)
     mfcc = librosa.feature.mfcc(y=padded, sr=sample_rate, n_mfcc=N_MFCC)
-    trace = Trace(
+    characteristics = Characteristics(
         seconds=len(audio) / sample_rate,
         peak_db=_db(np.abs(padded).max()),
         rms_db=_db(np.sqrt(np.mean(padded**2))),
@@ -85,12 +89,12 @@ def measure(audio: np.ndarray, sample_rate: int) -> Measured:
         flatness=float(librosa.feature.spectral_flatness(S=magnitude).mean()),
         dynamics_db=_db(loud) - _db(soft),
     )
-    return Measured(trace, np.concatenate([mfcc.mean(1), mfcc.std(1)]))
+    return Measurement(characteristics, np.concatenate([mfcc.mean(1), mfcc.std(1)]))
 
 
-def save_variety(path: Path, files: Sequence[tuple[Item, Measured]]) -> None:
-    """Draw a map of the files into a PNG, those that sound alike near each other, by instrument and split."""
-    values = np.stack([found.sound for _, found in files])
+def save_map(path: Path, files: Sequence[tuple[Item, Measurement]]) -> None:
+    """Draw maps on which files that sound alike are near, by instrument and by split, into a PNG file."""
+    values = np.stack([measurement.mfcc for _, measurement in files])
     maps = {
         "by instrument": Points(values, [item.instrument for item, _ in files]),
         "by split": Points(values, [item.split for item, _ in files]),
@@ -98,12 +102,12 @@ def save_variety(path: Path, files: Sequence[tuple[Item, Measured]]) -> None:
     save_maps(path, maps)
 
 
-def by_instrument(files: Iterable[tuple[Item, Measured]]) -> dict[tuple[str, str], Trace]:
-    """Mean of every characteristic, by split and instrument."""
-    groups: dict[tuple[str, str], list[Trace]] = defaultdict(list)
-    for item, (trace, _) in files:
-        groups[item.split, item.instrument].append(trace)
-    return {key: Trace(*np.mean(traces, axis=0).tolist()) for key, traces in sorted(groups.items())}
+def by_instrument(files: Iterable[tuple[Item, Measurement]]) -> dict[tuple[str, str], Characteristics]:
+    """Average every characteristic over the files of each split and instrument."""
+    groups: dict[tuple[str, str], list[Characteristics]] = defaultdict(list)
+    for item, (characteristics, _) in files:
+        groups[item.split, item.instrument].append(characteristics)
+    return {key: Characteristics(*np.mean(group, axis=0).tolist()) for key, group in sorted(groups.items())}
 
 
 def _db(amplitude: float) -> float:
