@@ -23,6 +23,8 @@ SCENARIOS = {
     "test_outcome": "the outcome of a sweep",
     "test_workers": "several workers of one sweep",
     "test_postgres": "the tests' own server",
+    "test_docs_library": "the code of docs/library.md",
+    "test_docs_links": "what README and docs name",
     "test_structure": "this file",
 }
 """Tests that are about more than one module."""
