@@ -17,7 +17,10 @@ MODULE = re.compile(r"python -m ((?:experiments|datamodules|metrics|sweeps|tests
 EXPERIMENT = re.compile(r"experiments\.run \w+ +--config ([\w/]+)(?=[\s`]|$)")
 PACKAGES = [
     ROOT / name
-    for name in ("lightning_modules", "datamodules", "metrics", "callbacks", "sweeps", "runtime", "experiments")
+    for name in (
+        *("sweeps", "experiments", "callbacks", "lightning_modules"),
+        *("metrics", "datamodules", "runtime"),
+    )
 ]
 MADE_WHEN_RUN = {
     *("config.yaml", "test_config.yaml", "histories.png", "leaderboard.html", "runs/leaderboard.html"),

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 import struct
-import subprocess
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import soundfile
 import soxr
 
-from runtime.errors import UserError
+from datamodules.audio.decoding import AudioFileError, decode
 from runtime.files import write_beside
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac"}
 ) | {*(".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka")}
 """Suffixes of the files that are taken for audio when a folder is searched."""
-UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)
-"""Lengths that programs write into the header of a WAV file that they stream, as they do not know it."""
-
-
-class AudioFileError(UserError):
-    """A file is not usable audio."""
+CANCELLED = 0.01
+"""Channels whose mix has a smaller share of their RMS than this are in antiphase."""
 
 
 def read_audio(
@@ -44,13 +36,13 @@ def read_audio(
 
     Raises:
         AudioFileError: the file is missing, unreadable, no audio, damaged, truncated, without samples, or
-            holds NaN or infinite samples.
+            holds NaN or infinite samples; or its channels cancel each other in a mix.
     """
     path = Path(path)
     _require_readable(path)
-    frames, rate = _decode(path)
+    frames, rate = decode(path)
     _require_finite(path, frames, rate)
-    audio = frames.mean(axis=1, dtype=np.float32) if channels == "mix" else np.ascontiguousarray(frames.T)
+    audio = _mixed(path, frames) if channels == "mix" else np.ascontiguousarray(frames.T)
     return (audio, rate) if sample_rate is None else (resampled(audio, rate, sample_rate), sample_rate)
 
 
@@ -106,88 +98,16 @@ def _require_readable(path: Path) -> None:
         raise AudioFileError(f"{path} is empty (0 bytes); it needs to be exported or copied again.")
 
 
-def _decode(path: Path) -> tuple[np.ndarray, int]:
-    """Decode a file to frames, ``(T, C)`` float32, and their rate in Hz."""
-    _require_complete_wav(path)
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        return _decode_with_ffmpeg(path, _reason(error))
-    with file:
-        announced, rate = file.frames, file.samplerate
-        try:
-            frames = file.read(dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            # ffmpeg would give what comes before the damage, and nobody would know.
-            raise AudioFileError(
-                f"{path} is damaged or truncated ({_reason(error)}); copy it again."
-            ) from None
-    if len(frames) == 0:
-        raise AudioFileError(f"{path} is an audio file without samples; it needs to be exported again.")
-    if len(frames) < announced:
+def _mixed(path: Path, frames: np.ndarray) -> np.ndarray:
+    """The mean ``(T,)`` of the channels of ``(T, C)`` frames."""
+    mix = frames.mean(axis=1, dtype=np.float32)
+    of_mix, of_channels = (np.sqrt(np.square(x, dtype=np.float64).mean()) for x in (mix, frames))
+    if of_mix < CANCELLED * of_channels:
         raise AudioFileError(
-            f"{path} is truncated: it announces {announced} samples and holds {len(frames)}; copy it again."
+            f"{path} has channels in antiphase, which cancel each other when they are mixed: keep them apart "
+            "(`--channels each` in a transfer, `--keep-channels` for a corpus), or export one of them."
         )
-    return frames, rate
-
-
-def _reason(error: Exception) -> str:
-    """Strip libsndfile's message of its prefix and full stop."""
-    return str(error).rsplit(": ", 1)[-1].rstrip(".")
-
-
-def _decode_with_ffmpeg(path: Path, why: str) -> tuple[np.ndarray, int]:
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise AudioFileError(
-            f"{path} is not an audio file that libsndfile reads ({why}; it starts with "
-            f"{_first_bytes(path)}); convert it to WAV or FLAC, or install ffmpeg for more formats."
-        )
-    command = [
-        ffmpeg,
-        "-v",
-        "error",
-        "-nostdin",
-        "-i",
-        str(path),
-        "-vn",
-        "-f",
-        "wav",
-        "-c:a",
-        "pcm_f32le",
-        "-",
-    ]
-    result = subprocess.run(command, capture_output=True, check=False)
-    if result.returncode != 0:
-        raise AudioFileError(
-            f"{path} is not an audio file that libsndfile or ffmpeg reads ({why}; it starts with "
-            f"{_first_bytes(path)}); convert it to WAV or FLAC."
-        )
-    frames, rate = soundfile.read(io.BytesIO(result.stdout), dtype="float32", always_2d=True)
-    if len(frames) == 0:
-        raise AudioFileError(f"{path} has no audio in it; give a file with at least one audio track.")
-    return frames, rate
-
-
-def _require_complete_wav(path: Path) -> None:
-    """Compare the lengths in a WAV header with the file: libsndfile reads a truncated file without a word."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-        if (riff, wave) != (b"RIFF", b"WAVE"):
-            return
-        while len(header := file.read(8)) == 8:
-            name, n_bytes = struct.unpack("<4sI", header)
-            missing = file.tell() + n_bytes - size
-            if n_bytes not in UNKNOWN_LENGTHS and missing > 0:
-                raise AudioFileError(
-                    f"{path} is truncated: {missing} of {n_bytes} bytes of its {name.decode('latin-1')!r} "
-                    "part are missing; copy it again."
-                )
-            if name == b"data":
-                return
-            file.seek(n_bytes + n_bytes % 2, io.SEEK_CUR)
-    raise AudioFileError(f"{path} is truncated: its WAV header ends before the samples; copy it again.")
+    return mix
 
 
 def _require_finite(path: Path, frames: np.ndarray, rate: int) -> None:
@@ -198,8 +118,3 @@ def _require_finite(path: Path, frames: np.ndarray, rate: int) -> None:
             f"{path} holds NaN or infinite samples ({len(bad)} of {len(frames)}, the first at "
             f"{bad[0] / rate:.3f} s); export it again from its source."
         )
-
-
-def _first_bytes(path: Path) -> str:
-    with path.open("rb") as file:
-        return repr(file.read(16))[1:]

@@ -14,6 +14,7 @@ from datamodules.audio.files import AUDIO_SUFFIXES
 from datamodules.corpora.building import BuildPlan, CorpusSource
 from datamodules.corpora.corpus import SPLITS, TRACKS, CorpusError, unknown_instrument
 from datamodules.corpora.recording_parts import Filters, RecordingJob, Treatment
+from datamodules.corpora.split_folders import find_split_folders
 from datamodules.scores.melodies import split_all
 from datamodules.scores.source import Skipped, readable_name
 from runtime.hashing import FileHashes
@@ -68,7 +69,7 @@ class RecordingsCorpus(CorpusSource):
         )
         self.shares = dict(zip(SPLITS, shares, strict=True))
         self._check()
-        self._has_splits = self._find_layout()
+        self._split_folders = self._find_layout()
         self._instruments = self._find_instruments(instruments)
 
     def _check(self) -> None:
@@ -81,22 +82,15 @@ class RecordingsCorpus(CorpusSource):
         if abs(sum(self.shares.values()) - 1) > 1e-6 or min(self.shares.values()) < 0:
             raise CorpusError(f"The shares of train, val and test must add up to 1, got {self.shares}.")
 
-    def _find_layout(self) -> bool:
-        """Tell whether the first level of folders names splits."""
+    def _find_layout(self) -> dict[str | None, Path]:
+        """Find the folders of the splits; the root alone, without a split, where there are none."""
         if not self.root.is_dir():
             raise CorpusError(f"{self.root} is not a folder; give one with a folder of audio per instrument.")
-        names = {path.name for path in _folders(self.root)}
-        splits, others = sorted(names & set(SPLITS)), sorted(names - set(SPLITS))
-        if splits and others:
-            raise CorpusError(
-                f"{self.root} has folders of splits ({', '.join(splits)}) with others ({', '.join(others)}): "
-                "use either <instrument>/* or {train,val,test}/<instrument>/*."
-            )
-        return bool(splits)
+        found = find_split_folders(self.root, _folders(self.root))
+        return dict(found) if found else {None: self.root}
 
     def _find_instruments(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
-        parents = _folders(self.root) if self._has_splits else [self.root]
-        folders = (folder for parent in parents for folder in _folders(parent))
+        folders = (folder for parent in self._split_folders.values() for folder in _folders(parent))
         found = tuple(sorted({folder.name for folder in folders if any(_audio_files(folder))}))
         if not found:
             example = self.root / "flute" / "take1.wav"
@@ -152,12 +146,12 @@ class RecordingsCorpus(CorpusSource):
 
     def _recordings(self) -> list[Recording]:
         """List the files of all instruments, held-out splits first: of two copies, the one in test stays."""
-        splits: list[str | None] = [*reversed(SPLITS)] if self._has_splits else [None]
+        order = [split for split in (*reversed(SPLITS), None) if split in self._split_folders]
         return [
             Recording(instrument, split, path)
-            for split in splits
+            for split in order
             for instrument in self.instruments
-            for path in _audio_files(self.root / (split or "") / instrument)
+            for path in _audio_files(self._split_folders[split] / instrument)
         ]
 
     def _not_audio(self) -> list[Skipped]:

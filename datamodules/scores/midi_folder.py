@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.corpora.corpus import PART_MARK, SPLITS, CorpusError
+from datamodules.corpora.split_folders import find_split_folders
 from datamodules.scores.melodies import MelodyRegister, intervals, split_all
-from datamodules.scores.notes import Note, Score, excerpt, is_monophonic
+from datamodules.scores.midi_file import read_midi
+from datamodules.scores.notes import Score, excerpt, is_monophonic
 from datamodules.scores.source import ScoreSet, ScoreSource, Skipped, unique_names
 from runtime.hashing import FileHashes
 from runtime.workers import run_jobs
@@ -51,21 +53,28 @@ class MidiFolder(ScoreSource):
     def _read(self, workers: int | None, progress: bool) -> ScoreSet:
         files = self.files()
         results = dict(run_jobs(read_midi, files, "Reading MIDI files", workers, progress))
+        entries = {self.path / path.relative_to(self.path).parts[0] for path in files}
+        split_folders = find_split_folders(self.path, entries)
+        split_of = {
+            path: s for s, folder in split_folders.items() for path in files if folder in path.parents
+        }
         # Held-out folders first: of a melody in two folders, the piece in test stays.
-        files.sort(key=lambda path: -SPLITS.index(_split_folder(self.path, path) or SPLITS[0]))
+        files.sort(key=lambda path: -SPLITS.index(split_of.get(path, SPLITS[0])))
         names = dict(
             zip(files, unique_names(p.relative_to(self.path).with_suffix("") for p in files), strict=True)
         )
         register, kept, skipped = MelodyRegister(), [], []
         for path in files:
-            notes, source = results[path], path.relative_to(self.path).as_posix()
-            if isinstance(notes, str):
-                skipped.append(Skipped(source, notes))
-            elif (owner := register.known_as(notes)) is not None:
+            (notes, remark), source = results[path], path.relative_to(self.path).as_posix()
+            if remark:
+                skipped.append(Skipped(source, remark))
+            if not notes:
+                continue
+            if (owner := register.known_as(notes)) is not None:
                 skipped.append(Skipped(source, f"the same melody as {owner}"))
             else:
                 register.add(names[path], notes)
-                kept.append(Score(names[path], "", tuple(notes), source, _split_folder(self.path, path)))
+                kept.append(Score(names[path], "", notes, source, split_of.get(path)))
         splits = split_all(_melody_key(score) for score in kept if score.split is None)
         scores = (replace(score, split=score.split or splits[_melody_key(score)]) for score in kept)
         return ScoreSet(tuple(part for score in scores for part in self._parts(score)), tuple(skipped))
@@ -81,26 +90,6 @@ class MidiFolder(ScoreSource):
             track = "monophonic" if is_monophonic(notes) else "polyphonic"
             parts.append(replace(score, piece=name, track=track, notes=notes))
         return parts
-
-
-def read_midi(path: Path) -> tuple[Note, ...] | str:
-    """Read the notes of a MIDI file, sorted and without drums, or give the reason why there are none."""
-    import pretty_midi
-
-    try:
-        midi = pretty_midi.PrettyMIDI(str(path))
-    except Exception as error:  # mido raises anything, from EOFError to KeyError, on a damaged file
-        return f"not a readable MIDI file ({type(error).__name__}: {error})"
-    parts = [part.notes for part in midi.instruments if not part.is_drum]
-    notes = sorted(
-        Note(n.start, n.end, n.pitch, n.velocity) for part in parts for n in part if n.end > n.start
-    )
-    return tuple(notes) or "no notes besides drums"
-
-
-def _split_folder(root: Path, path: Path) -> str | None:
-    first = path.relative_to(root).parts[0]
-    return first if first in SPLITS else None
 
 
 def _melody_key(score: Score) -> str:

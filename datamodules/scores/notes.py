@@ -79,7 +79,7 @@ def without_overlaps(notes: Iterable[Note]) -> tuple[Note, ...]:
         if end_s > note.start_s:
             kept.append(note._replace(end_s=end_s))
             begins_again[note.pitch] = note.start_s
-    return tuple(reversed(kept))
+    return tuple(sorted(kept))
 
 
 def midi_bytes(notes: Sequence[Note], program: int, seconds: float) -> bytes:

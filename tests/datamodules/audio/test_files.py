@@ -120,7 +120,7 @@ def bad_file(folder: Path, kind: str) -> Path:
         ("text", "is not an audio file"),
         ("folder", "is a folder"),
         ("headless", "is truncated"),
-        ("truncated", "is truncated: 12044 of 32000 bytes"),
+        ("truncated", "is truncated: it ends 12044 bytes"),
         ("no samples", "without samples"),
         ("NaN", "NaN or infinite samples (1 of 16000, the first at 0.500 s)"),
         ("infinite", "NaN or infinite samples (1 of 16000, the first at 0.500 s)"),
