@@ -85,8 +85,9 @@ class EvaluationSuite:
         Args:
             sample_rate: of all audio, in Hz.
             instruments: names behind the instrument ids of a batch.
-            corpus_root: folder of the prepared corpus. Its timbre space is trained on its training split if
-                it has none yet, and analyses of targets are kept there. Without it there is no
+            corpus_root: folder of the prepared corpus. Its timbre space is read there
+                (`metrics.timbre_space.training.prepare_timbre_space` makes it), and analyses of targets are
+                kept there. Without a timbre space there is no
                 ``triplet_timbre_distance``, ``instrument_accuracy``, ``kad_triplet`` and ``joint_score``.
         """
         return _Test(sample_rate, instruments, corpus_root, SIGNAL_METRICS, MELODY_METRICS)
@@ -205,9 +206,9 @@ def _require_shape(preds: Tensor, batch: TransferBatch) -> None:
 def _space_path(corpus_root: Path | None) -> Path | None:
     if corpus_root is None:
         return None
-    from metrics.timbre_space.training import prepare_timbre_space
+    from metrics.timbre_space.training import find_timbre_space
 
-    return prepare_timbre_space(Path(corpus_root))
+    return find_timbre_space(Path(corpus_root))
 
 
 def _analyses_folder(corpus_root: Path | None) -> Path | None:

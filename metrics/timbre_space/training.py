@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from datamodules.corpora.corpus import Corpus, Item
 from metrics.timbre_space.space import EMBEDDING_SIZE, MIN_FRAMES, TimbreNetwork, TimbreSpace, cepstra
+from runtime.messages import say
 
 log = logging.getLogger(__name__)
 
@@ -44,21 +45,32 @@ class Clip(NamedTuple):
 
 
 def prepare_timbre_space(corpus_root: Path) -> Path | None:
-    """File with the timbre space of a corpus, trained now where there is none yet. Processes take turns.
+    """The file with the timbre space of a corpus, trained now if it is not there. Processes take turns.
 
     ``None`` where the training split has fewer than two instruments: there is nothing to tell apart.
     """
     corpus = Corpus.open(corpus_root)
-    path = corpus.root / "evaluation" / FILE_NAME
+    path = _path(corpus.root)
     path.parent.mkdir(exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if path.is_file() and load_timbre_space(path) is not None:
             return path
+        say("Training the timbre space of this corpus, which every later evaluation loads.")
         space = train_timbre_space(training_clips(corpus), corpus.sample_rate)
         if space is None:
             return None
         save_timbre_space(space, path)
     return path
+
+
+def find_timbre_space(corpus_root: Path) -> Path | None:
+    """The file with the timbre space of a corpus, if `prepare_timbre_space` has made one."""
+    path = _path(corpus_root)
+    return path if path.is_file() else None
+
+
+def _path(corpus_root: Path) -> Path:
+    return corpus_root / "evaluation" / FILE_NAME
 
 
 def training_clips(corpus: Corpus) -> list[Clip]:
@@ -81,9 +93,7 @@ def train_timbre_space(
     instruments = tuple(sorted({clip.instrument for clip in clips}))
     if len(instruments) < 2:
         return None
-    log.info("Training the timbre space of this corpus, once: %d clips, %d steps.", len(clips), n_steps)
-    # A test runs in inference mode, and this is often called by the first test of a corpus.
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         triplets = Triplets(clips, sample_rate, np.random.default_rng(seed))
         network = TimbreNetwork()

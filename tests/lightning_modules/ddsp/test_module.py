@@ -16,6 +16,7 @@ from lightning_modules.ddsp.decoders import GRUDecoder
 from lightning_modules.ddsp.network import DDSPNetwork
 from lightning_modules.ddsp.reverb import TrainableReverb
 from lightning_modules.ddsp.synthesizers import Synthesizer
+from tests.losses import assert_validation_logs_the_losses
 
 REAL_TRUMPET = Path(__file__).parents[4] / "shared/data/phrases/trumpet_solo06_sorohanro.flac"
 
@@ -192,3 +193,13 @@ def test_a_real_trumpet_keeps_its_silence_and_its_pitch(small_module, tone_batch
     cents = 1200 * torch.log2(heard.f0_hz / wanted.f0_hz)[sure]
     assert sure.float().mean() > 0.2
     assert (cents.abs() < 50).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("articulates", [False, True])
+def test_validation_logs_the_losses(articulates, small_module, tone_batch):
+    batch = tone_batch
+    if articulates:
+        small_module.articulation = Articulation(hidden_size=16)
+        batch = tone_batch._replace(source_features=tone_batch.features)
+    of_pairs = ("articulation_pitch", "articulation_loudness")
+    assert_validation_logs_the_losses(small_module, batch, needing_targets=of_pairs)

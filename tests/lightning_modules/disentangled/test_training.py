@@ -8,6 +8,7 @@ from callbacks.curriculum import Curriculum, Schedule
 from experiments.command_line.cli import SuiteCLI
 from lightning_modules.disentangled.losses import LossWeights
 from tests.lightning_modules.disentangled.conftest import build
+from tests.losses import assert_validation_logs_the_losses
 from tests.trainers import fit
 
 PHASES = {"reconstruction": 0.1, "disentanglement": 0.3, "contrastive": 0.5, "adversarial": 0.9}
@@ -103,3 +104,7 @@ def test_the_discriminator_leaves_its_initial_loss(pair_batch):
     module = build(loss_weights=LossWeights(hsic=0, adversarial=0))
     trainer = fit(module, [pair_batch] * 60)
     assert trainer.logged_metrics["train/naming_of_style"] < 0.2  # a guess costs ln 2
+
+
+def test_validation_logs_the_losses(pair_batch):
+    assert_validation_logs_the_losses(build(), pair_batch, needing_targets=["transfer"])

@@ -8,6 +8,7 @@ import torch
 from datamodules.corpora.corpus import CorpusError
 from lightning_modules.mambamuse.losses import LossWeights, mel_distance
 from tests.lightning_modules.mambamuse.conftest import build, tone
+from tests.losses import assert_validation_logs_the_losses
 from tests.trainers import logged_after
 
 
@@ -104,3 +105,8 @@ def test_without_a_reference_it_says_what_to_do(pair_batch):
 def test_without_targets_it_says_what_to_do(pair_batch, tmp_path):
     with pytest.raises(CorpusError, match=r"learns from pairs.*OneShotDataModule"):
         logged_after(build(), [pair_batch._replace(target=None)], tmp_path)
+
+
+def test_validation_logs_the_losses(pair_batch):
+    every = ["mel", "stft", "adversarial", "generator", "discriminator"]
+    assert_validation_logs_the_losses(build(), pair_batch, needing_targets=every)

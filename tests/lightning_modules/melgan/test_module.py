@@ -10,6 +10,7 @@ from lightning_modules.melgan import MelGANModule
 from lightning_modules.melgan.losses import LossWeights
 from lightning_modules.melgan.mel import LogMel
 from tests.lightning_modules.melgan.conftest import N_MELS, SAMPLE_RATE, small_vocoder, tone
+from tests.losses import assert_validation_logs_the_losses
 from tests.trainers import logged_after
 
 
@@ -119,3 +120,7 @@ def test_a_mel_that_does_not_fit_is_named():
     parts = small_vocoder() | {"mel": LogMel(N_MELS, 256, 128)}
     with pytest.raises(NetworkSizeError, match=r"64 samples from each frame of 20 mels.*every 128 samples"):
         MelGANModule(**parts)
+
+
+def test_validation_logs_the_losses(vocoder, batch):
+    assert_validation_logs_the_losses(vocoder, batch)

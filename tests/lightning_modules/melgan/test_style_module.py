@@ -18,6 +18,7 @@ from tests.lightning_modules.melgan.conftest import (
     small_vocoder,
     tone,
 )
+from tests.losses import assert_validation_logs_the_losses
 from tests.trainers import logged_after
 
 SPECTRUM_ONLY = LossWeights(0.0, 0.0, 1.0)
@@ -184,3 +185,7 @@ def test_another_instrument_than_the_target_domain_is_refused(style, batch, tmp_
 def test_the_target_domain_is_in_the_checkpoint(style, batch, tmp_path):
     logged_after(style, [batch], tmp_path)
     assert style.trained_instruments.known.tolist() == [False, True]
+
+
+def test_validation_logs_the_losses(style, batch):
+    assert_validation_logs_the_losses(style, batch)

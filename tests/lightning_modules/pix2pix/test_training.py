@@ -6,6 +6,7 @@ import torch
 
 from callbacks.curriculum import Curriculum
 from tests.lightning_modules.pix2pix.conftest import build
+from tests.losses import assert_validation_logs_the_losses
 from tests.trainers import fit
 
 
@@ -55,3 +56,8 @@ def test_validation_measures_without_dropout_and_training_goes_on_with_it(pair_b
     module.network.register_forward_hook(lambda network, *_: modes.append(network.training))
     fit(module, [pair_batch] * 2, val=[pair_batch])
     assert modes[0] and modes[1] and not any(modes[2:]) and module.training
+
+
+def test_validation_logs_the_losses(pair_batch):
+    every = ["mae", "adversarial", "phase", "heard", "generator", "discriminator"]
+    assert_validation_logs_the_losses(build(), pair_batch, needing_targets=every)

@@ -6,6 +6,7 @@ from datamodules.batch import TransferBatch
 from datamodules.corpora.corpus import Corpus
 from metrics.evaluation.suite import SELECTION, EvaluationSuite, TestTable
 from metrics.registry import DESCRIPTIONS
+from metrics.timbre_space.training import prepare_timbre_space
 from tests.metrics.conftest import RATE
 
 CHEAP = {"chroma_cosine", "mfcc_distance", "mr_stft", "lsd_mel_db", "loudness_l1_db"}
@@ -20,6 +21,7 @@ def part(batch: TransferBatch, count: int, **changes: object) -> TransferBatch:
 @pytest.fixture(scope="module")
 def tested(tiny_corpus: Corpus, anchor_batch: TransferBatch) -> TestTable:
     """The true answer, then silence, then an output with NaN, measured with everything."""
+    prepare_timbre_space(tiny_corpus.root)
     suite = EvaluationSuite.for_test(RATE, tiny_corpus.instruments, tiny_corpus.root)
     batch = part(anchor_batch, 1)
     for preds in (batch.target, torch.zeros_like(batch.target), torch.full_like(batch.target, torch.nan)):
