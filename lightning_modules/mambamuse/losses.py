@@ -17,8 +17,8 @@ class LossWeights:
 
     mel: float = 45.0
     """`mel_distance` to the target."""
-    mr_stft: float = 10.0
-    """`layers.spectral.mr_stft` to the target."""
+    mr_stft_loss: float = 10.0
+    """`layers.dsp.spectral.mr_stft_loss` to the target."""
     adversarial: float = 1.0
     """What the discriminators hold against the output."""
 

@@ -15,7 +15,7 @@ from datamodules.batch import TransferBatch
 from datamodules.corpora.corpus import CorpusError
 from lightning_modules.adversarial_module import Attempts, take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, LeastSquaresLoss
-from lightning_modules.layers.dsp.spectral import mr_stft
+from lightning_modules.layers.dsp.spectral import mr_stft_loss
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.mambamuse.discriminators import PeriodsAndScales
@@ -112,7 +112,7 @@ class MambaMuseModule(TimbreTransferModule):
         """Every term of the network's loss, unweighted; the discriminator's only once it has a say."""
         terms = {
             "mel": mel_distance(preds, target, self.sample_rate),
-            "mr_stft": mr_stft(preds, target),
+            "mr_stft_loss": mr_stft_loss(preds, target),
         }
         if self.discriminator is not None and self.loss_weights.adversarial:
             terms["adversarial"] = self.adversarial_loss.generator(self.discriminator(preds))

@@ -17,7 +17,7 @@ from torchaudio.functional import highpass_biquad
 from datamodules.batch import TransferBatch
 from lightning_modules.adversarial_module import Attempts, take_turn
 from lightning_modules.layers.adversarial import AdversarialLoss, HingeLoss, feature_matching
-from lightning_modules.layers.dsp.spectral import mr_stft
+from lightning_modules.layers.dsp.spectral import mr_stft_loss
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.layers.single_precision import in_float32
@@ -142,7 +142,7 @@ class MelGANModule(TimbreTransferModule):
 
     def _generator_loss(self, attempt: Attempt) -> Tensor:
         real, fake = attempt
-        terms = {"mr_stft": mr_stft(fake, real)} | (self._judged(real, fake) if self._judges() else {})
+        terms = {"mr_stft_loss": mr_stft_loss(fake, real)} | (self._judged(real, fake) if self._judges() else {})
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return weighted_sum(terms, self.loss_weights)
 
@@ -160,8 +160,8 @@ class MelGANModule(TimbreTransferModule):
         preds = super().validation_step(batch, batch_idx)
         source = batch.source
         given_back = self.vocoded(self.mel(source, self.sample_rate), source.shape[-1])
-        distance = mr_stft(given_back, source)
-        self.log("val/vocoder_mr_stft", distance, batch_size=len(source), sync_dist=True)
+        distance = mr_stft_loss(given_back, source)
+        self.log("val/vocoder_mr_stft_loss", distance, batch_size=len(source), sync_dist=True)
         return preds
 
     # ----------------------------------------------------------------------------------------- inference

@@ -58,7 +58,7 @@ class TimbreSpace:
     network: TimbreNetwork
     probe: nn.Linear
     instruments: tuple[str, ...]
-    """What the probe's outputs stand for."""
+    """Names of the probe's classes."""
     sample_rate: int
 
     @torch.inference_mode()
