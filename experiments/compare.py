@@ -28,13 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Print or write the leaderboard."""
     options = _parser().parse_args(arguments)
     options.output = options.output or DEFAULT_PAGES.get(options.format)
-    from experiments.leaderboard.systems import systems
-    from experiments.leaderboard.tested_runs import tested_runs
+    from experiments.leaderboard.runs import tested_runs
+    from experiments.leaderboard.systems import join_runs
 
     with tempfile.TemporaryDirectory() as folder:
         try:
             runs = tested_runs(options.uri, _tags(options.tag), options.all, Path(folder))
-            document = _document(options, systems(runs, options.all), Path(folder))
+            document = _document(options, join_runs(runs, options.all), Path(folder))
         except Unreachable as error:
             raise UserError(f"The tracking server {options.uri} does not answer: {error}.") from error
     if document:

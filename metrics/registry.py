@@ -45,7 +45,7 @@ class Needs(Enum):
     """``(preds, other, space)``, audio and a `metrics.timbre_space.space.TimbreSpace`."""
     EMBEDDINGS = "embeddings"
     """``(preds, other)``, ``(W, 64)`` timbre embeddings of a whole set, gives one number for the set."""
-    SCORES = "scores"
+    SCORES = "notes, timbre space"
     """What `metrics.evaluation.joint_scoring.joint_scores` measures."""
 
 
@@ -220,13 +220,14 @@ def functions_below(package: str) -> dict[str, list[str]]:
 
 def as_markdown() -> str:
     """The table of all metrics for docs/metrics.md."""
-    head = ("metric", "unit or range", "better", "compared with", "first measured in", "what it is")
+    head = ("metric", "unit or range", "better", "compared with", "needs", "measured from", "what it is")
     rows = [
         (
             f"`{metric.name}`",
             metric.unit,
             metric.arrow,
             metric.compared_with.value,
+            metric.needs.value,
             metric.stage.name.lower(),
             metric.description,
         )

@@ -23,8 +23,8 @@ from experiments.leaderboard.cells import heading, number, pair_title, value, ve
 from experiments.leaderboard.differences import Comparison, compare_systems
 from experiments.leaderboard.pictures import learning_curves, quality_and_cost
 from experiments.leaderboard.ranking import Entry, Ranking, main_ranking
+from experiments.leaderboard.runs import TestedRun
 from experiments.leaderboard.systems import System
-from experiments.leaderboard.tested_runs import TestedRun
 from metrics.registry import Metric
 
 EXAMPLES = "audio/test"

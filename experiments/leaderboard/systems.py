@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.leaderboard.tested_runs import TestedRun
+from experiments.leaderboard.runs import TestedRun
 from metrics.evaluation.table import TestRow
 
 Rows = Mapping[tuple[str, ...], TestRow]
@@ -59,7 +59,7 @@ class System(NamedTuple):
         return [{row.key: row for row in rows} for rows in tables]
 
 
-def systems(runs: Sequence[TestedRun], every: bool = False) -> list[System]:
+def join_runs(runs: Sequence[TestedRun], every: bool = False) -> list[System]:
     """Runs joined into systems; with ``every`` each run is a system of its own."""
     found: dict[Any, list[TestedRun]] = {}
     for run in runs:

@@ -142,7 +142,9 @@ class MelGANModule(TimbreTransferModule):
 
     def _generator_loss(self, attempt: Attempt) -> Tensor:
         real, fake = attempt
-        terms = {"mr_stft_loss": mr_stft_loss(fake, real)} | (self._judged(real, fake) if self._judges() else {})
+        terms = {"mr_stft_loss": mr_stft_loss(fake, real)} | (
+            self._judged(real, fake) if self._judges() else {}
+        )
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return weighted_sum(terms, self.loss_weights)
 

@@ -1,4 +1,4 @@
-"""The target's magnitudes with the source's phase: what a perfect magnitude predictor would reach."""
+"""The oracle: the target's magnitudes with the source's phase, the best that predicted magnitudes can do."""
 
 from __future__ import annotations
 

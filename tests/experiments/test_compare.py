@@ -25,8 +25,8 @@ from experiments.leaderboard.differences import compare_systems
 from experiments.leaderboard.markdown import begin, end
 from experiments.leaderboard.pictures import read_curves
 from experiments.leaderboard.ranking import Entry, Ranking, main_ranking, rankings
-from experiments.leaderboard.systems import System, systems
-from experiments.leaderboard.tested_runs import TestedRun
+from experiments.leaderboard.runs import TestedRun
+from experiments.leaderboard.systems import System, join_runs
 from metrics.evaluation.table import TestRow, TestTable
 from metrics.registry import METRICS
 from runtime.errors import UserError
@@ -162,7 +162,7 @@ def run_with(experiment: str, *tested: TestRow, seed: int = 0, **fields: Any) ->
 
 
 def only_ranking(*runs: TestedRun) -> Ranking:
-    [ranking, _] = rankings(systems(runs))
+    [ranking, _] = rankings(join_runs(runs))
     return ranking
 
 
@@ -172,7 +172,7 @@ def entries(found: list[System]) -> list[Entry]:
 
 def test_systems_are_sorted_by_joint_score_within_a_ranking() -> None:
     same = [run_with(n, *rows(dict.fromkeys("pqr", x))) for n, x in (("worse", 0.2), ("better", 0.9))]
-    found = entries(systems(same))
+    found = entries(join_runs(same))
     assert [entry.system.experiment for entry in found] == ["better", "worse"] * 2
 
 
@@ -196,7 +196,7 @@ def test_corpora_may_differ_in_training_but_not_in_the_audio_of_the_test() -> No
         "Trained on different corpora (c1, c2); the audio of the test is the same.",
     )
     elsewhere = run_with("elsewhere", *rows(scores, "y"), corpus="c3")
-    apart = rankings(systems([one, other, elsewhere]))[:-1]
+    apart = rankings(join_runs([one, other, elsewhere]))[:-1]
     assert [[entry.system.experiment for entry in ranking.entries] for ranking in apart] == [
         ["one", "other"],
         ["elsewhere"],
@@ -207,17 +207,17 @@ def test_corpora_may_differ_in_training_but_not_in_the_audio_of_the_test() -> No
 def test_seeds_are_one_system_and_an_anchor_s_tests_one_anchor() -> None:
     seeds = [run_with("ddsp", *rows({"p": x, "q": x}), seed=s) for s, x in enumerate((0.4, 0.5, 0.6))]
     anchors = [run_with("copy", *rows({"p": 0.0}, pair=pair), is_anchor=True) for pair in ("a->b", "c->d")]
-    found = systems([*seeds, *anchors])
+    found = join_runs([*seeds, *anchors])
     assert [(system.experiment, system.seeds) for system in found] == [("ddsp", "0, 1, 2"), ("copy", "0")]
     interval = entries(found)[0].metrics["joint_score"]
     assert interval.mean == pytest.approx(0.5) and interval.low < 0.45 and interval.n == 2
-    assert len(systems([*seeds, *anchors], every=True)) == 5
+    assert len(join_runs([*seeds, *anchors], every=True)) == 5
 
 
 def test_the_main_ranking_compares_most_architectures() -> None:
     crowd = [run_with(f"same{i}", *rows({"p": 0.5}, pair="a->b"), architecture="one") for i in range(3)]
     two = [run_with(f"two{i}", *rows({"p": 0.5}, pair="c->d"), architecture=f"{i}") for i in range(2)]
-    found = rankings(systems([*crowd, *two]))
+    found = rankings(join_runs([*crowd, *two]))
     assert main_ranking(found).pair == "c->d"
 
 
@@ -229,14 +229,14 @@ def test_a_small_advantage_on_every_piece_shows_when_clips_are_paired() -> None:
     ranking = only_ranking(ours, theirs)
     means = [entry.metrics["joint_score"] for entry in ranking.entries]
     assert means[1].high > means[0].low  # unpaired intervals overlap
-    [comparison] = compare_systems(*systems([ours, theirs]))
+    [comparison] = compare_systems(*join_runs([ours, theirs]))
     difference = comparison.differences["joint_score"]
     assert (difference.low, difference.high) == pytest.approx((0.05, 0.05))
     assert verdict(METRICS["joint_score"], difference) == "better"
     assert verdict(METRICS["pitch_jaccard_distance"], difference) == "worse"
     alone = run_with("alone", *rows({"else": 1.0}))
     with pytest.raises(UserError, match="no test clip in common"):
-        compare_systems(*systems([ours, alone]))
+        compare_systems(*join_runs([ours, alone]))
 
 
 def test_a_piece_on_several_pairs_is_one_piece_and_each_pair_has_its_difference() -> None:
@@ -244,7 +244,7 @@ def test_a_piece_on_several_pairs_is_one_piece_and_each_pair_has_its_difference(
         run_with(name, *rows({"p": x, "q": 0.5}), *rows({"p": x + 0.2, "q": 0.5}, "c", pair="b->a"))
         for name, x in (("ours", 0.6), ("theirs", 0.3))
     )
-    found = compare_systems(*systems([ours, theirs]))
+    found = compare_systems(*join_runs([ours, theirs]))
     assert [comparison.pair for comparison in found] == ["all", "a->b", "b->a"]
     assert [(piece.piece, round(piece.ours, 3), round(piece.theirs, 3)) for piece in found[0].pieces] == [
         ("p", 0.7, 0.4),

@@ -30,9 +30,12 @@ def test_every_term_alone_reaches_every_weight_of_the_generator(vocoder, batch, 
 def test_logs_are_unweighted_and_weight_nothing_is_measured(vocoder, batch, tmp_path):
     vocoder.loss_weights = weights("adversarial", 1e-3)
     logged = logged_after(vocoder, [batch], tmp_path)
-    assert {"train/adversarial", "train/feature_matching", "train/mr_stft_loss", "train/discriminator"} == set(
-        logged
-    )
+    assert {
+        "train/adversarial",
+        "train/feature_matching",
+        "train/mr_stft_loss",
+        "train/discriminator",
+    } == set(logged)
     assert logged["train/mr_stft_loss"] > 0.1 and logged["train/feature_matching"] > 1e-3
     assert logged["train/discriminator"] == pytest.approx(4, abs=1)  # two scales that know nothing: 2 each
 
