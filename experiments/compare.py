@@ -18,7 +18,8 @@ from runtime.errors import UserError, nearest, run_command
 from runtime.files import write_beside
 
 if TYPE_CHECKING:
-    from experiments.leaderboard.systems import Group, System
+    from experiments.leaderboard.ranking import Ranking
+    from experiments.leaderboard.systems import System
 
 DEFAULT_PAGES = {"html": Path("leaderboard.html"), "markdown": Path("leaderboard.md")}
 
@@ -27,12 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Print or write the leaderboard."""
     options = _parser().parse_args(arguments)
     options.output = options.output or DEFAULT_PAGES.get(options.format)
-    from experiments.leaderboard import systems as leaderboard
+    from experiments.leaderboard.runs import tested_runs
+    from experiments.leaderboard.systems import join_runs
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            runs = leaderboard.tested_runs(options.uri, _tags(options.tag), options.all, Path(folder))
-            document = _document(options, leaderboard.systems(runs, options.all), Path(folder))
+            runs = tested_runs(options.uri, _tags(options.tag), options.all, Path(folder))
+            document = _document(options, join_runs(runs, options.all), Path(folder))
         except Unreachable as error:
             raise UserError(f"The tracking server {options.uri} does not answer: {error}.") from error
     if document:
@@ -87,29 +89,29 @@ def _document(options: argparse.Namespace, systems: list[System], folder: Path) 
     against = [(system_named(a, systems), system_named(b, systems)) for a, b in options.against]
     if against and options.format in ("table", "json"):
         return _differences(options, against)
-    return _leaderboard(options, _groups(options, systems), against, folder)
+    return _leaderboard(options, _rankings(options, systems), against, folder)
 
 
-def _groups(options: argparse.Namespace, systems: list[System]) -> list[Group]:
-    from experiments.leaderboard import systems as leaderboard
+def _rankings(options: argparse.Namespace, systems: list[System]) -> list[Ranking]:
+    from experiments.leaderboard.ranking import ALL, rankings
 
-    found = leaderboard.groups(systems)
+    found = rankings(systems)
     if options.pair is None:
         return found
-    chosen = [group for group in found if group.pair == options.pair]
+    chosen = [ranking for ranking in found if ranking.pair == options.pair]
     if not chosen:
-        pairs = sorted({group.pair for group in found if group.track != leaderboard.ALL})
+        pairs = sorted({ranking.pair for ranking in found if ranking.track != ALL})
         raise UserError(f"No run was tested on the pair '{options.pair}'.{nearest(options.pair, pairs)}")
     return chosen
 
 
 def _leaderboard(
-    options: argparse.Namespace, found: list[Group], against: list[tuple[System, System]], folder: Path
+    options: argparse.Namespace, found: list[Ranking], against: list[tuple[System, System]], folder: Path
 ) -> str:
     if options.format == "json":
-        from experiments.leaderboard import systems as leaderboard
+        from experiments.leaderboard.ranking import to_json
 
-        return leaderboard.to_json(found)
+        return to_json(found)
     if options.format == "html":
         return _page(options, found, against, folder)
     if options.format == "markdown":
@@ -118,9 +120,9 @@ def _leaderboard(
         update_page(options.output, found, options.uri, against)
         print(f"Wrote {options.output} and its pictures", file=sys.stderr)
         return ""
-    from experiments.leaderboard.terminal import print_table
+    from experiments.leaderboard.terminal import print_rankings
 
-    print_table(found)
+    print_rankings(found)
     return ""
 
 
@@ -138,7 +140,7 @@ def _differences(options: argparse.Namespace, against: list[tuple[System, System
 
 
 def _page(
-    options: argparse.Namespace, found: list[Group], against: list[tuple[System, System]], folder: Path
+    options: argparse.Namespace, found: list[Ranking], against: list[tuple[System, System]], folder: Path
 ) -> str:
     from experiments.leaderboard.html import page, store
 

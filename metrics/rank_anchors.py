@@ -1,40 +1,42 @@
 """Is the joint score to be trusted? ``python -m metrics.rank_anchors CORPUS`` ranks anchors by every metric.
 
-Every pair of instruments, piece and clip of the test split is one question; seven anchors answer it, and it
-is known which answers are better (`KNOWN_ORDER`). A metric fails a question when it does not rank a better
-anchor strictly above a worse one. The table shows how often each metric fails; docs/metrics.md holds it.
+Every pair of instruments, piece and clip of the test split is one test case. Every anchor gives an output for
+it, and it is known which outputs are better (`KNOWN_ORDER`). A metric fails a test case when it does not rank
+the better of two outputs strictly above the worse. The table shows how often each metric fails;
+docs/metrics.md has it.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from datamodules.corpora.corpus import DEFAULT_BANK, Corpus, CorpusError
-from metrics.evaluation.example import Example
-from metrics.evaluation.measure import SIGNAL_METRICS, Setting, measure
+from metrics.evaluation.measure import EvaluationSetup, measure
+from metrics.evaluation.transfer import Transfer, as_batch
 from metrics.functional.oracle import with_phase_of
-from metrics.registry import DESCRIPTIONS
+from metrics.registry import METRICS, Stage, measured_in
+from metrics.timbre_space.training import prepare_timbre_space
+from runtime.errors import run_command
+from runtime.threads import one_thread
 from runtime.workers import run_jobs
 
-TRUE_ANSWERS = ("oracle_phase", "target_plus_noise")
+TRUE_ANCHORS = ("oracle_phase", "target_plus_noise")
 OTHER_BANK = "elsewhere"
-LESSER_ANSWER = "other_recording"
-NO_ANSWERS = ("copy", "wrong_notes", "copy_reference", "silence")
-KNOWN_ORDER = tuple((better, worse) for better in (*TRUE_ANSWERS, LESSER_ANSWER) for worse in NO_ANSWERS)
+NEAR_ANCHOR = "other_recording"
+WRONG_ANCHORS = ("copy", "wrong_notes", "copy_reference", "silence")
+KNOWN_ORDER = tuple((better, worse) for better in (*TRUE_ANCHORS, NEAR_ANCHOR) for worse in WRONG_ANCHORS)
 """Pairs (better, worse) that no listener would dispute. Whether another maker's violin or the true one with
-20 dB of noise is the better answer is a matter of taste for a single pair, so it is not among them."""
+20 dB of noise is the better output is a matter of taste in a single case, so it is not among them."""
 
 
-class Question(NamedTuple):
-    """A source, an instrument, and clips to answer with; audio ``(T,)``."""
+class AnchorCase(NamedTuple):
+    """A source, a target instrument and the clips that anchors need; audio ``(T,)``."""
 
     name: str
     sample_rate: int
@@ -46,9 +48,9 @@ class Question(NamedTuple):
     wrong_notes: np.ndarray
     other_recording: np.ndarray
 
-    def answers(self) -> dict[str, np.ndarray]:
-        """The output of every anchor."""
-        source, target = torch.from_numpy(self.source)[None], torch.from_numpy(self.target)[None]
+    def outputs(self) -> dict[str, np.ndarray]:
+        """The output of every anchor, by its name."""
+        source, target = as_batch(self.source), as_batch(self.target)
         noise = np.random.default_rng(0).standard_normal(len(self.target)).astype(np.float32)
         rms = float(np.sqrt(np.mean(self.target**2)))
         return {
@@ -61,17 +63,17 @@ class Question(NamedTuple):
             "silence": np.zeros_like(self.target),
         }
 
-    def example(self, preds: np.ndarray) -> Example:
-        """The question with an answer, as the test measures it."""
-        return Example(
-            0,
-            preds,
-            self.source,
-            self.reference,
-            self.target,
-            self.wrong_notes,
-            self.is_monophonic,
-            self.target_instrument,
+    def transfer(self, preds: np.ndarray) -> Transfer:
+        """This case with an output, as a test measures it."""
+        return Transfer(
+            position=0,
+            preds=preds,
+            source=self.source,
+            reference=self.reference,
+            target=self.target,
+            wrong_notes=self.wrong_notes,
+            is_monophonic=self.is_monophonic,
+            target_instrument=self.target_instrument,
         )
 
 
@@ -80,26 +82,26 @@ class Failures(NamedTuple):
 
     metric: str
     share: dict[tuple[str, str], float]
-    """Per (better, worse): share of the questions in which the metric does not rank better above worse."""
+    """Per (better, worse): share of the cases in which the metric does not rank better above worse."""
     worst: float
-    """The largest of them."""
+    """The largest share."""
 
 
-def questions(corpus: Corpus, clip_s: float, clips_per_piece: int, limit: int) -> Iterator[Question]:
+def anchor_cases(corpus: Corpus, clip_s: float, clips_per_piece: int, limit: int) -> Iterator[AnchorCase]:
     """Ordered pairs of instruments × test pieces × clips, at most ``limit``, drawn with a fixed seed.
 
     Unrelated notes are those of two other pieces of the same track.
     """
     clips = _Clips(corpus, clip_s, clips_per_piece)
     pairs = [(a, b) for a in corpus.instruments for b in corpus.instruments if a != b]
-    asked = [
+    possible = [
         (*place, *pair) for place in clips.places() for pair in pairs if clips.has_other(place[1], pair[1])
     ]
     # A stride would skip the same pairs of every piece.
-    chosen = sorted(np.random.default_rng(0).permutation(len(asked))[:limit])
-    for track, piece, number, source, target in (asked[index] for index in chosen):
+    chosen = sorted(np.random.default_rng(0).permutation(len(possible))[:limit])
+    for track, piece, number, source, target in (possible[index] for index in chosen):
         unrelated = clips.other_pieces(track, piece)
-        yield Question(
+        yield AnchorCase(
             name=f"{source}->{target} {piece} {number}",
             sample_rate=corpus.sample_rate,
             is_monophonic=track == "monophonic",
@@ -129,7 +131,7 @@ class _Clips:
         ]
 
     def places(self) -> list[tuple[str, str, int]]:
-        """Track, piece and number of every clip that every instrument plays and that has unrelated ones."""
+        """Track, piece and number of the clips that every instrument plays and that have unrelated pieces."""
         return [
             (track, piece, number)
             for track, piece in self._pieces
@@ -150,22 +152,21 @@ class _Clips:
         return np.pad(audio, (0, self._length - len(audio)))
 
 
-def measure_anchors(question: Question, setting: Setting) -> dict[str, dict[str, float]]:
-    """Every metric of ``setting`` for every anchor."""
-    return {
-        name: measure(question.example(audio), setting).metrics for name, audio in question.answers().items()
-    }
+def measure_anchors(case: AnchorCase, setup: EvaluationSetup) -> dict[str, dict[str, float]]:
+    """The metrics of ``setup`` for every anchor."""
+    return {name: measure(case.transfer(preds), setup).metrics for name, preds in case.outputs().items()}
 
 
 def count_failures(values: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Failures]:
-    """Per metric the share of questions that it fails, best metric first.
+    """Per metric the share of cases that it fails, best metric first.
 
     Args:
-        values: per question, anchor and metric the value. A NaN is the worst a metric can say.
+        values: per case, anchor and metric the value. A NaN is the worst that a metric can say.
     """
-    names = [name for name in values[0]["copy"] if name in DESCRIPTIONS and not DESCRIPTIONS[name].of_source]
     found = []
-    for name in names:
+    for name in values[0]["copy"]:
+        if METRICS[name].higher_is_better is None:
+            continue
         goodness = {
             anchor: _goodness(name, [v[anchor].get(name, np.nan) for v in values]) for anchor in values[0]
         }
@@ -175,66 +176,62 @@ def count_failures(values: Sequence[Mapping[str, Mapping[str, float]]]) -> list[
 
 
 def _goodness(metric: str, values: Sequence[float]) -> np.ndarray:
-    sign = 1.0 if DESCRIPTIONS[metric].higher_is_better else -1.0
+    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
     return np.nan_to_num(sign * np.asarray(values), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
 
 
-def as_markdown(failures: Sequence[Failures], n_questions: int) -> str:
-    """The table of docs/metrics.md: percent of the questions each metric fails."""
-    worse_names = " | ".join(name.replace("_", " ") for name in NO_ANSWERS)
+def as_markdown(failures: Sequence[Failures], n_cases: int) -> str:
+    """The table of docs/metrics.md: percent of the cases that each metric fails."""
+    worse_names = " | ".join(name.replace("_", " ") for name in WRONG_ANCHORS)
     lines = [
-        f"Share of {n_questions} questions in which a better anchor is not ranked above the worse one, in %:",
-        "true answers (the worse of oracle phase and target + noise) / other recording.",
+        f"Share of {n_cases} cases in which a better anchor is not ranked above the worse one, in %:",
+        "true anchors (the worse of oracle phase and target + noise) / other recording.",
         "",
         f"| metric | {worse_names} | worst |",
-        f"|---|{'---|' * (len(NO_ANSWERS) + 1)}",
+        f"|---|{'---|' * (len(WRONG_ANCHORS) + 1)}",
     ]
     for metric, share, worst in failures:
         cells = []
-        for worse in NO_ANSWERS:
-            true = max(share[better, worse] for better in TRUE_ANSWERS)
-            cells.append(f"{100 * true:.0f} / {100 * share[LESSER_ANSWER, worse]:.0f}")
+        for worse in WRONG_ANCHORS:
+            true = max(share[better, worse] for better in TRUE_ANCHORS)
+            cells.append(f"{100 * true:.0f} / {100 * share[NEAR_ANCHOR, worse]:.0f}")
         lines.append(f"| {metric} | {' | '.join(cells)} | {100 * worst:.1f} |")
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m metrics.rank_anchors", description=__doc__)
-    parser.add_argument("corpus", type=Path, help="a prepared corpus whose test split has a second bank")
-    parser.add_argument("--clip-seconds", type=float, default=4.0)
-    parser.add_argument("--clips", type=int, default=1, help="clips a piece")
-    parser.add_argument("--limit", type=int, default=300, help="questions at most, drawn with a fixed seed")
-    parser.add_argument("--slow", action="store_true", help="the pitch tracker, PESQ and ViSQOL as well")
-    options = parser.parse_args(arguments)
-    try:
-        return _run(options)
-    except CorpusError as error:
-        print(error, file=sys.stderr)
-        return 2
-
-
-def _run(options: argparse.Namespace) -> int:
-    from metrics.timbre_space.training import prepare_timbre_space
-
+    options = _parser().parse_args(arguments)
     corpus = Corpus.open(options.corpus)
-    asked = list(questions(corpus, options.clip_seconds, options.clips, options.limit))
-    if not asked:
+    cases = list(anchor_cases(corpus, options.clip_seconds, options.clips, options.limit))
+    if not cases:
         raise CorpusError(
             f"{corpus.root} cannot rank anchors: its test split has no pieces on a second bank 'elsewhere'. "
             "Prepare a corpus from scores, with at least three test pieces a track."
         )
-    setting = Setting(
-        corpus.sample_rate, prepare_timbre_space(corpus.root), corpus.root / "evaluation" / "analyses"
+    setup = EvaluationSetup(
+        corpus.sample_rate,
+        [metric for metric in measured_in(Stage.TEST) if options.slow or not metric.is_slow],
+        prepare_timbre_space(corpus.root),
+        corpus.root / "evaluation" / "analyses",
     )
-    if not options.slow:
-        cheap = tuple(f for f in SIGNAL_METRICS if f.__name__ not in ("pesq", "visqol"))
-        setting = setting._replace(signal_metrics=cheap, melody_metrics=())
-    job = partial(measure_anchors, setting=setting)
-    values = [found for _, found in run_jobs(job, asked, "Ranking")]
+    with one_thread():
+        values = [found for _, found in run_jobs(partial(measure_anchors, setup=setup), cases, "Ranking")]
     print(as_markdown(count_failures(values), len(values)))
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m metrics.rank_anchors", description=__doc__)
+    parser.add_argument("corpus", type=Path, help="a prepared corpus whose test split has a second bank")
+    parser.add_argument("--clip-seconds", type=float, default=4.0, help="length of a clip")
+    parser.add_argument("--clips", type=int, default=1, help="clips of each piece")
+    parser.add_argument("--limit", type=int, default=300, help="most test cases, drawn with a fixed seed")
+    parser.add_argument(
+        "--slow", action="store_true", help="measure slow metrics, too (melody, PESQ, ViSQOL)"
+    )
+    return parser
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

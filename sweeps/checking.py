@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
-from metrics.registry import DESCRIPTIONS
+from metrics.registry import Stage, measured_in
 from runtime.errors import UserError, nearest, users_error
 from sweeps.spaces import Space, as_options
 
@@ -50,7 +50,6 @@ def check(experiment: str, scale: str, options: list[str], space: Space, objecti
             experiment cannot be trained; names it.
     """
     from experiments.command_line.cli import SuiteCLI
-    from metrics.evaluation.suite import CHEAP
 
     fit = ["--config", experiment, "--scale", scale, *options]
     cli = SuiteCLI(fit, run=False)
@@ -69,7 +68,8 @@ def check(experiment: str, scale: str, options: list[str], space: Space, objecti
         own_values=own,
         batches_per_epoch=config["data"]["init_args"].get("batches_per_epoch"),
         directions={name: _direction(name, {monitor: monitor_direction}) for name in objectives},
-        is_cheap={*objectives} <= {monitor, *(f"val/{name}" for name in CHEAP)},
+        is_cheap={*objectives}
+        <= {monitor, *(f"val/{metric.name}" for metric in measured_in(Stage.VALIDATION))},
     )
 
 
@@ -123,9 +123,8 @@ def _require_corners(space: Space, fit: list[str]) -> None:
 
 
 def _direction(objective: str, known: Mapping[str, Direction]) -> Direction:
-    from metrics.evaluation.suite import SELECTION
-
-    names = {f"val/{name}": DESCRIPTIONS[name] for name in SELECTION}
+    measured = (m for m in measured_in(Stage.SELECTION) if m.higher_is_better is not None)
+    names = {f"val/{metric.name}": metric for metric in measured}
     if objective in known:
         return known[objective]
     if objective in COSTS:

@@ -1,1 +1,17 @@
-"""Tested runs as systems that are ranked, compared, drawn and shown."""
+"""Tested runs as systems that are ranked, compared, drawn and shown. Names are imported on first use."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "runs": ["TestedRun", "tested_runs"],
+        "systems": ["System", "join_runs"],
+        "ranking": ["Entry", "Ranking", "main_ranking", "rankings"],
+        "differences": ["Comparison", "compare_systems", "system_named"],
+        "terminal": ["print_differences", "print_rankings"],
+        "html": ["page", "store"],
+        "markdown": ["update_page"],
+        "pictures": ["learning_curves", "quality_and_cost"],
+    },
+)

@@ -1,4 +1,4 @@
-"""Two systems piece by piece: what ``experiments.compare --against A B`` shows."""
+"""The differences of two systems, piece by piece: ``experiments.compare --against A B``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.leaderboard.systems import ALL, COLUMNS, JOINT_SCORE, Column, System
+from experiments.leaderboard.cells import pair_title
+from experiments.leaderboard.ranking import ALL
+from experiments.leaderboard.systems import Rows, System
 from metrics.evaluation.table import Interval, TestRow, bootstrap_mean
+from metrics.registry import JOINT_SCORE, Metric, columns
 from runtime.errors import UserError, nearest
 
 
@@ -22,23 +25,28 @@ class PieceDifference(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two systems on the clips of one track and pair that both were asked; ``all`` for all of them."""
+    """Two systems on their common clips of one track and pair, or on all common clips (``all``)."""
 
     track: str
     pair: str
     differences: Mapping[str, Interval]
     """Mean of ours − theirs per metric, with its 95 % interval: clips are paired, whole pieces resampled."""
     pieces: tuple[PieceDifference, ...]
-    """Joint scores, the largest gain first."""
+    """Joint scores of the pieces, the largest gain first."""
 
     @property
     def title(self) -> str:
-        """For a heading."""
-        return "all common clips" if self.track == ALL else f"{self.track} · {self.pair.replace('->', ' → ')}"
+        """Track and pair, for a heading."""
+        return "all common clips" if self.track == ALL else f"{self.track} · {pair_title(self.pair)}"
+
+    @property
+    def columns(self) -> list[Metric]:
+        """The metrics to show: those of the leaderboard that both systems have."""
+        return [metric for metric in columns() if metric.name in self.differences]
 
 
 def system_named(name: str, found: Sequence[System]) -> System:
-    """The system of an experiment.
+    """The system of an experiment, given by its name or its config's path, as in ``ablations/ddsp_lstm``.
 
     Raises:
         UserError: there is none; names the nearest one.
@@ -54,12 +62,17 @@ def system_named(name: str, found: Sequence[System]) -> System:
 
 
 def compare_systems(ours: System, theirs: System, only: str | None = None) -> list[Comparison]:
-    """Ours − theirs on every track and pair that both have (or ``only`` one), first on all common clips.
+    """Ours − theirs on all common clips, then on every track and pair that both have.
+
+    Args:
+        ours: a system.
+        theirs: the system to compare it with.
+        only: the only pair of instruments to compare on, as in ``piano->violin``.
 
     Raises:
         UserError: no clip is common.
     """
-    sides = [_together(system.trainings()) for system in (ours, theirs)]
+    sides = [_by_clip(system.trainings()) for system in (ours, theirs)]
     shared = sorted(key for key in sides[0].keys() & sides[1].keys() if only in (None, key[1]))
     if not shared:
         raise UserError(
@@ -74,17 +87,17 @@ def compare_systems(ours: System, theirs: System, only: str | None = None) -> li
     return [_comparison(*group, keys, *sides) for group, keys in groups.items()]
 
 
-Rows = Mapping[tuple[str, ...], Sequence[TestRow]]
-"""Per clip the row of each training."""
+RowsByClip = Mapping[tuple[str, ...], Sequence[TestRow]]
+"""The rows that the trainings of a system have of each clip."""
 
 
-def _together(trainings: Sequence[Mapping[tuple[str, ...], TestRow]]) -> Rows:
+def _by_clip(trainings: Sequence[Rows]) -> RowsByClip:
     keys = set.intersection(*(set(rows) for rows in trainings))
     return {key: [rows[key] for rows in trainings] for key in keys}
 
 
 def _comparison(
-    track: str, pair: str, keys: Sequence[tuple[str, ...]], ours: Rows, theirs: Rows
+    track: str, pair: str, keys: Sequence[tuple[str, ...]], ours: RowsByClip, theirs: RowsByClip
 ) -> Comparison:
     names = dict.fromkeys(name for key in keys for name in ours[key][0].metrics)
     pieces = [ours[key][0].piece for key in keys]
@@ -94,7 +107,9 @@ def _comparison(
     return Comparison(track, pair, differences, tuple(ranked))
 
 
-def _by_piece(keys: Sequence[tuple[str, ...]], ours: Rows, theirs: Rows) -> Iterator[PieceDifference]:
+def _by_piece(
+    keys: Sequence[tuple[str, ...]], ours: RowsByClip, theirs: RowsByClip
+) -> Iterator[PieceDifference]:
     for piece in dict.fromkeys(ours[key][0].piece for key in keys):
         clips = [key for key in keys if ours[key][0].piece == piece]
         sides = [
@@ -104,8 +119,8 @@ def _by_piece(keys: Sequence[tuple[str, ...]], ours: Rows, theirs: Rows) -> Iter
             yield PieceDifference(piece, *(float(np.nanmean(side)) for side in sides))
 
 
-def _per_seed(name: str, keys: Sequence[tuple[str, ...]], ours: Rows, theirs: Rows) -> np.ndarray:
-    """``(S, clips)`` differences: trainings are paired where both have as many, else their means are."""
+def _per_seed(name: str, keys: Sequence[tuple[str, ...]], ours: RowsByClip, theirs: RowsByClip) -> np.ndarray:
+    """Differences ``(S, clips)``: trainings are paired where both systems have as many, else means are."""
     sides = [np.array([_values(name, side[key]) for key in keys]).T for side in (ours, theirs)]
     if len(sides[0]) == len(sides[1]):
         return sides[0] - sides[1]
@@ -113,23 +128,11 @@ def _per_seed(name: str, keys: Sequence[tuple[str, ...]], ours: Rows, theirs: Ro
 
 
 def _values(name: str, rows: Sequence[TestRow]) -> np.ndarray:
-    return np.array([np.nan if (value := row.metrics.get(name)) is None else value for row in rows])
-
-
-def verdict(column: Column, interval: Interval) -> str:
-    """``better``, ``worse``, or nothing where the interval holds zero."""
-    if interval.low is None or interval.high is None or interval.low <= 0 <= interval.high:
-        return ""
-    return "better" if (interval.low > 0) == column.higher_is_better else "worse"
-
-
-def shown_columns(comparison: Comparison) -> list[Column]:
-    """The leaderboard's columns that this comparison has."""
-    return [column for column in COLUMNS if column.metric in comparison.differences]
+    return np.array([row.value(name) for row in rows])
 
 
 def to_json(found: Sequence[tuple[System, System, Sequence[Comparison]]]) -> str:
-    """One JSON document: for each two systems their names and, by track and pair, differences and pieces."""
+    """One JSON document: of each two systems the names and, by track and pair, the differences."""
     return json.dumps([_as_document(*two) for two in found], indent=1, allow_nan=False)
 
 

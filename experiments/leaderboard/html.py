@@ -20,10 +20,13 @@ import soundfile
 from callbacks.plots.spectrograms import spectrogram_db
 from callbacks.tracking.events import Artifact, RunStarted, StatusChanged
 from callbacks.tracking.mlflow_store import MlflowStore, connect
-from experiments.leaderboard.differences import compare_systems, shown_columns, verdict
+from experiments.leaderboard.cells import heading, number, pair_title, value, verdict
+from experiments.leaderboard.differences import Comparison, compare_systems
 from experiments.leaderboard.pictures import learning_curves, quality_and_cost
-from experiments.leaderboard.systems import COLUMNS, Column, Group, Line, System, TestedRun, meeting
-from experiments.leaderboard.terminal import arrow, number, value
+from experiments.leaderboard.ranking import Entry, Ranking, main_ranking
+from experiments.leaderboard.runs import TestedRun
+from experiments.leaderboard.systems import System
+from metrics.registry import Metric
 
 EXAMPLES = "audio/test"
 MAX_EXCERPTS = 12
@@ -32,7 +35,7 @@ TEMPLATE = Path(__file__).with_name("page.html")
 
 
 class Sound(NamedTuple):
-    """A caption, an audio file and what it is."""
+    """A clip to play: its caption, its audio file and whether an anchor made it."""
 
     caption: str
     path: Path
@@ -44,17 +47,17 @@ Excerpt = tuple[str, str, str]
 
 
 def page(
-    found: Sequence[Group], uri: str, folder: Path, against: Sequence[tuple[System, System]] = ()
+    found: Sequence[Ranking], uri: str, folder: Path, against: Sequence[tuple[System, System]] = ()
 ) -> str:
-    """The page for these groups; example audio is downloaded below ``folder`` and embedded.
+    """The page for these rankings; example audio is downloaded below ``folder`` and embedded.
 
     Args:
-        found: as `experiments.leaderboard.systems.groups` gives them.
+        found: as `experiments.leaderboard.ranking.rankings` gives them.
         uri: MLflow tracking URI.
         folder: for downloads.
         against: systems whose differences are shown too.
     """
-    ranked = [line.system for line in found[-1].lines]
+    ranked = [entry.system for entry in found[-1].entries]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         tables="\n".join(_tables(found)),
         differences="\n".join(part for two in against for part in _differences(*two)),
@@ -76,30 +79,25 @@ def store(text: str, uri: str, folder: Path) -> None:
     tracking.send(tracking.open_run(start), [Artifact(path.name), StatusChanged("FINISHED")], folder)
 
 
-def _tables(found: Sequence[Group]) -> Iterator[str]:
-    best_met = meeting(found)
-    for group in [best_met, *(group for group in found if group is not best_met)]:
-        columns = [column for column in COLUMNS if any(column.metric in line.metrics for line in group.lines)]
-        rows = "\n".join(_row(line, columns, group.lines) for line in group.lines)
-        notes = "".join(f"<p class=note>{escape(note)}</p>" for note in group.notes)
+def _tables(found: Sequence[Ranking]) -> Iterator[str]:
+    main = main_ranking(found)
+    for ranking in [main, *(ranking for ranking in found if ranking is not main)]:
+        rows = "\n".join(_row(entry, ranking) for entry in ranking.entries)
+        notes = "".join(f"<p class=note>{escape(note)}</p>" for note in ranking.notes)
         yield (
-            f"<details {'open' if group is best_met else ''}><summary>{escape(group.title)}</summary>"
-            f"<div class=scroll><table><thead>{_head(columns)}</thead><tbody>{rows}</tbody></table></div>"
-            f"{notes}</details>"
+            f"<details {'open' if ranking is main else ''}><summary>{escape(ranking.title)}</summary>"
+            f"<div class=scroll><table><thead>{_head(ranking.columns)}</thead><tbody>{rows}</tbody></table>"
+            f"</div>{notes}</details>"
         )
 
 
 def _differences(ours: System, theirs: System) -> Iterator[str]:
     yield f"<h2>{escape(ours.experiment)} − {escape(theirs.experiment)}</h2>"
     yield "<p>Clips are paired; 95 % intervals over pieces; coloured where the interval leaves out zero.</p>"
+    names = "".join(f"<th>{escape(system.experiment)}</th>" for system in (ours, theirs))
     for comparison in compare_systems(ours, theirs):
-        columns = shown_columns(comparison)
-        heads = "".join(f"<th>{column.caption} {arrow(column)}</th>" for column in columns)
-        cells = "".join(
-            f"<td class={verdict(column, comparison.differences[column.metric])}>"
-            f"{value(comparison.differences[column.metric], True)}</td>"
-            for column in columns
-        )
+        heads = "".join(f"<th>{heading(metric)}</th>" for metric in comparison.columns)
+        cells = "".join(_difference_cell(metric, comparison) for metric in comparison.columns)
         pieces = "".join(
             f"<tr><td>{escape(p.piece)}</td><td>{number(p.ours)}</td><td>{number(p.theirs)}</td>"
             f"<td>{number(p.ours - p.theirs)}</td></tr>"
@@ -108,51 +106,56 @@ def _differences(ours: System, theirs: System) -> Iterator[str]:
         yield (
             f"<details open><summary>{escape(comparison.title)}</summary><div class=scroll>"
             f"<table><thead><tr>{heads}</tr></thead><tbody><tr>{cells}</tr></tbody></table>"
-            f"<table><thead><tr><th>piece</th><th>{escape(ours.experiment)}</th><th>{escape(theirs.experiment)}</th>"
-            f"<th>joint score, difference</th></tr></thead><tbody>{pieces}</tbody></table></div></details>"
+            f"<table><thead><tr><th>piece</th>{names}<th>joint score, difference</th></tr></thead>"
+            f"<tbody>{pieces}</tbody></table></div></details>"
         )
 
 
-def _pictures(found: Sequence[Group], uri: str) -> Iterator[str]:
+def _difference_cell(metric: Metric, comparison: Comparison) -> str:
+    difference = comparison.differences[metric.name]
+    return f"<td class={verdict(metric, difference)}>{value(difference, True)}</td>"
+
+
+def _pictures(found: Sequence[Ranking], uri: str) -> Iterator[str]:
     pictures = {
-        "quality against real-time factor and parameters": quality_and_cost(meeting(found)),
-        "learning curves": learning_curves([line.system for line in found[-1].lines], uri),
+        "quality against real-time factor and parameters": quality_and_cost(main_ranking(found)),
+        "learning curves": learning_curves([entry.system for entry in found[-1].entries], uri),
     }
     for name, picture in pictures.items():
         if picture:
             yield f"<img class=picture alt='{name}' src='data:image/png;base64,{_base64(picture)}'>"
 
 
-def _head(columns: Sequence[Column]) -> str:
+def _head(columns: Sequence[Metric]) -> str:
     groups = "".join(
         f"<th class={group} colspan={len(list(members))}>{group}</th>"
-        for group, members in groupby(columns, key=lambda column: column.group)
+        for group, members in groupby(columns, key=lambda metric: metric.group)
     )
-    names = "".join(f"<th title={column.metric}>{column.caption} {arrow(column)}</th>" for column in columns)
+    names = "".join(f"<th title={metric.name}>{heading(metric)}</th>" for metric in columns)
     return (
         f"<tr><th colspan=3></th>{groups}</tr><tr><th>experiment</th><th>scale</th><th>seed</th>{names}</tr>"
     )
 
 
-def _row(line: Line, columns: Sequence[Column], group: Sequence[Line]) -> str:
-    cells = "".join(_cell(line, column, _best(column, group)) for column in columns)
-    system = line.system
+def _row(entry: Entry, ranking: Ranking) -> str:
+    cells = "".join(_cell(entry, metric, _best(metric, ranking)) for metric in ranking.columns)
+    system = entry.system
     names = f"<td>{escape(system.experiment)}</td><td>{escape(system.scale)}</td><td>{system.seeds}</td>"
     return f"<tr class={'anchor' if system.is_anchor else 'system'}>{names}{cells}</tr>"
 
 
-def _best(column: Column, group: Sequence[Line]) -> float | None:
-    """The best value among systems; anchors know the answer and do not compete."""
+def _best(metric: Metric, ranking: Ranking) -> float | None:
+    """The best value among systems; anchors know the target and do not compete."""
     values = [
-        line.metrics[column.metric].mean
-        for line in group
-        if column.metric in line.metrics and not line.system.is_anchor
+        entry.metrics[metric.name].mean
+        for entry in ranking.entries
+        if metric.name in entry.metrics and not entry.system.is_anchor
     ]
-    return (max if column.higher_is_better else min)(values) if values else None
+    return (max if metric.higher_is_better else min)(values) if values else None
 
 
-def _cell(line: Line, column: Column, best: float | None) -> str:
-    interval = line.metrics.get(column.metric)
+def _cell(entry: Entry, metric: Metric, best: float | None) -> str:
+    interval = entry.metrics.get(metric.name)
     if interval is None:
         return "<td>–</td>"
     spread = (
@@ -160,8 +163,8 @@ def _cell(line: Line, column: Column, best: float | None) -> str:
         if interval.low is None
         else f"<small>{number(interval.low)} … {number(interval.high or 0)}</small>"
     )
-    mark = " class=best" if not line.system.is_anchor and interval.mean == best else ""
-    bar = f" style='--score:{interval.mean:.3f}'" if column.group == "joint" else ""
+    mark = " class=best" if not entry.system.is_anchor and interval.mean == best else ""
+    bar = f" style='--score:{interval.mean:.3f}'" if metric.group == "joint" else ""
     return f"<td{mark}{bar}>{number(interval.mean)}{spread}</td>"
 
 
@@ -178,7 +181,7 @@ def _sounds(ranked: Sequence[System], uri: str, folder: Path) -> Mapping[Excerpt
 
 
 def _excerpts_of(client: Any, system: System, folder: Path) -> Iterator[tuple[Excerpt, str]]:
-    """Each excerpt once: an anchor's runs may have the same."""
+    """The excerpts of a system, each once: several tests of an anchor may have the same one."""
     runs = system.runs if system.is_anchor else system.runs[:1]
     yield from {excerpt: stem for run in runs for excerpt, stem in _excerpts(client, run, folder)}.items()
 
@@ -204,7 +207,7 @@ def _given(stem: str) -> Iterator[Sound]:
 def _sections(sounds: Mapping[Excerpt, list[Sound]]) -> Iterator[str]:
     for (track, pair, piece), entries in sorted(sounds.items()):
         cards = "\n".join(_card(sound) for sound in entries)
-        title = f"{escape(track)} · {escape(pair.replace('->', ' → '))} <small>{escape(piece)}</small>"
+        title = f"{escape(track)} · {escape(pair_title(pair))} <small>{escape(piece)}</small>"
         yield f"<section><h3>{title}</h3><div class=cards>{cards}</div></section>"
 
 

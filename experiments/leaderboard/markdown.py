@@ -1,4 +1,4 @@
-"""The leaderboard as a part of Markdown pages, with its pictures beside."""
+"""The leaderboard as a part of Markdown pages, with its pictures in a folder beside them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from experiments.leaderboard.differences import Comparison, compare_systems, verdict
+from experiments.leaderboard.cells import heading, number, pair_title, value, verdict
+from experiments.leaderboard.differences import Comparison, compare_systems
 from experiments.leaderboard.pictures import learning_curves, quality_and_cost
-from experiments.leaderboard.systems import ALL, COLUMNS, JOINT_SCORE, Column, Group, Line, System, meeting
-from experiments.leaderboard.terminal import arrow, number, scores, systems_of, value
+from experiments.leaderboard.ranking import ALL, Entry, Ranking, main_ranking
+from experiments.leaderboard.systems import System
+from experiments.leaderboard.terminal import joint_scores, systems_of
+from metrics.registry import JOINT_SCORE, METRICS, Metric
 from runtime.files import write_beside
 
 LEADERBOARD, SYSTEMS = "leaderboard", "systems"
@@ -22,18 +25,18 @@ def begin(part: str) -> str:
 
 
 def end(part: str) -> str:
-    """The mark after it."""
+    """The mark after a part of a page."""
     return f"<!-- end of {part} -->"
 
 
 def update_page(
-    path: Path, found: Sequence[Group], uri: str, against: Sequence[tuple[System, System]] = ()
+    path: Path, found: Sequence[Ranking], uri: str, against: Sequence[tuple[System, System]] = ()
 ) -> None:
     """Write what stands between the marks of ``path`` anew; a page without marks gets the whole leaderboard.
 
     Args:
         path: a Markdown file; pictures go to ``pictures/`` beside it.
-        found: as `experiments.leaderboard.systems.groups` gives them.
+        found: as `experiments.leaderboard.ranking.rankings` gives them.
         uri: MLflow tracking URI, for the learning curves.
         against: systems whose differences are shown.
     """
@@ -55,67 +58,62 @@ def _with(text: str, part: str, lines: Iterator[str]) -> str:
 
 
 def _leaderboard(
-    path: Path, found: Sequence[Group], uri: str, against: Sequence[tuple[System, System]]
+    path: Path, found: Sequence[Ranking], uri: str, against: Sequence[tuple[System, System]]
 ) -> Iterator[str]:
-    main = meeting(found)
+    main = main_ranking(found)
     yield from (f"### {main.title[0].upper()}{main.title[1:]}", "", *_table(main), "")
     yield from _picture(
         path, "quality", "Quality against real-time factor and parameters", quality_and_cost(main)
     )
-    others = [group for group in found if group is not main and group.track != ALL]
-    if shared := [group for group in others if len(systems_of([group])) > 1]:
+    others = [ranking for ranking in found if ranking is not main and ranking.track != ALL]
+    if shared := [ranking for ranking in others if len(systems_of([ranking])) > 1]:
         yield from ("### Joint score on the other pairs that several systems have", "", *_matrix(shared), "")
     for ours, theirs in against:
         yield from _differences(ours, theirs)
     yield from ("### Each system on its own test", "", *_systems(found))
-    systems = [line.system for line in found[-1].lines]
+    systems = [entry.system for entry in found[-1].entries]
     yield from _picture(path, "curves", "Validation over processor time", learning_curves(systems, uri))
     n_runs = sum(len(system.runs) for system in systems)
     yield from (f"*Tested runs: {n_runs}. {time.strftime('%Y-%m-%d %H:%M')}.*", "")
 
 
-def _table(group: Group) -> Iterator[str]:
-    columns = [column for column in COLUMNS if any(column.metric in line.metrics for line in group.lines)]
-    yield from _head(
-        ["system", "seeds", "clips", *(f"{column.caption} {arrow(column)}" for column in columns)]
-    )
-    for line in group.lines:
-        values = [value(line.metrics.get(column.metric), column.group == "joint") for column in columns]
-        yield _row([_name(line.system), line.system.seeds, str(line.n_clips), *values])
-    yield from ("", *group.notes)
+def _table(ranking: Ranking) -> Iterator[str]:
+    yield from _head(["system", "seeds", "clips", *(heading(metric) for metric in ranking.columns)])
+    for entry in ranking.entries:
+        values = [
+            value(entry.metrics.get(metric.name), metric.group == "joint") for metric in ranking.columns
+        ]
+        yield _row([_name(entry.system), entry.system.seeds, str(entry.n_clips), *values])
+    yield from ("", *ranking.notes)
 
 
-def _systems(found: Sequence[Group]) -> Iterator[str]:
-    """What a reader chooses by: scores, speed, size."""
-    main = meeting(found)
-    together = f"joint ↑, {main.pair.replace('->', ' → ')}"
+def _systems(found: Sequence[Ranking]) -> Iterator[str]:
+    """The table of what a reader chooses by: scores, speed, size."""
+    main = main_ranking(found)
+    together = f"{heading(METRICS[JOINT_SCORE])}, {pair_title(main.pair)}"
     yield from _head(
         ["experiment", together, "joint ↑, its own test", "clips", "pairs", "real-time factor", "parameters"]
     )
-    for line in found[-1].lines:
-        if not line.system.is_anchor:
-            yield _row(_system_cells(line, main))
+    for entry in found[-1].entries:
+        if not entry.system.is_anchor:
+            yield _row(_system_cells(entry, main))
     yield ""
 
 
-def _system_cells(line: Line, main: Group) -> list[str]:
-    system = line.system
+def _system_cells(own: Entry, main: Ranking) -> list[str]:
+    system = own.system
     pairs = {row.pair for run in system.runs for row in run.table.rows}
     costs = (f"{system.cost[0]:.2g}", f"{system.cost[1]:,}") if system.cost else ("–", "–")
-    scored = [value(part.metrics.get(JOINT_SCORE), True) for part in (*_lines_of(system, main), line)]
-    together, own = scored if len(scored) == 2 else ("–", *scored)
-    return [_name(system), together, own, str(line.n_clips), str(len(pairs)), *costs]
+    together = next((entry.metrics for entry in main.entries if entry.system is system), {})
+    scores = [value(metrics.get(JOINT_SCORE), True) for metrics in (together, own.metrics)]
+    return [_name(system), *scores, str(own.n_clips), str(len(pairs)), *costs]
 
 
-def _lines_of(system: System, group: Group) -> list[Line]:
-    return [line for line in group.lines if line.system == system]
-
-
-def _matrix(shared: Sequence[Group]) -> Iterator[str]:
+def _matrix(shared: Sequence[Ranking]) -> Iterator[str]:
     names = systems_of(shared)
     yield from _head(["track", "pair", *(f"`{name}`" for name in names)])
-    for group in shared:
-        yield _row([group.track, group.pair.replace("->", " → "), *scores(group, names)])
+    for ranking in shared:
+        yield _row([ranking.track, pair_title(ranking.pair), *joint_scores(ranking, names)])
 
 
 def _differences(ours: System, theirs: System) -> Iterator[str]:
@@ -130,23 +128,21 @@ def _differences(ours: System, theirs: System) -> Iterator[str]:
 
 
 def _joint_differences(parts: Sequence[Comparison]) -> Iterator[str]:
-    [column] = [column for column in COLUMNS if column.metric == JOINT_SCORE]
-    yield from _head(["track", "pair", *_difference_cells(column, parts[0])[:1], ""])
+    joint = METRICS[JOINT_SCORE]
+    yield from _head(["track", "pair", heading(joint), ""])
     for part in parts:
-        _, *cells = _difference_cells(column, part)
-        yield _row([part.track, part.pair.replace("->", " → "), *cells])
+        yield _row([part.track, pair_title(part.pair), *_difference_cells(joint, part)])
 
 
 def _difference_table(comparison: Comparison) -> Iterator[str]:
     yield from _head(["metric", "difference", ""])
-    for column in COLUMNS:
-        if column.metric in comparison.differences:
-            yield _row(_difference_cells(column, comparison))
+    for metric in comparison.columns:
+        yield _row([heading(metric), *_difference_cells(metric, comparison)])
 
 
-def _difference_cells(column: Column, comparison: Comparison) -> list[str]:
-    interval = comparison.differences[column.metric]
-    return [f"{column.caption} {arrow(column)}", value(interval, True), verdict(column, interval)]
+def _difference_cells(metric: Metric, comparison: Comparison) -> list[str]:
+    difference = comparison.differences[metric.name]
+    return [value(difference, True), verdict(metric, difference)]
 
 
 def _picture(path: Path, name: str, caption: str, picture: bytes | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The leaderboard's pictures: quality against speed and size, and how validation went over processor time."""
+"""The leaderboard's pictures: quality against speed and size, and validation over processor time."""
 
 from __future__ import annotations
 
@@ -9,56 +9,53 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from callbacks.tracking.mlflow_store import connect
-from experiments.leaderboard.systems import JOINT_SCORE, Group, System, joint_score
+from experiments.leaderboard.cells import heading
+from experiments.leaderboard.ranking import Ranking
+from experiments.leaderboard.systems import System
+from metrics.registry import JOINT_SCORE, Stage, measured_in
 
-VALIDATION = {
-    "val/mfcc_distance": "MFCC distance ↓",
-    "val/chroma_cosine": "chroma cosine ↑",
-    "val/mr_stft": "MR-STFT ↓",
-    "val/lsd_mel_db": "LSD mel, dB ↓",
-}
 SHOWN_ANCHORS = ("other_recording", "copy")
 MARKERS = "osD^vPX*<>hp"
 
 
-class Curve(NamedTuple):
-    """A validation metric over training."""
+class LearningCurve(NamedTuple):
+    """A validation metric over the processor time of a training."""
 
     minutes: np.ndarray
-    """Of processor time since the training began, interruptions left out."""
+    """Processor time since the training began, without interruptions."""
     values: np.ndarray
 
 
-def quality_and_cost(group: Group) -> bytes | None:
-    """PNG: joint score against real-time factor and against parameters, for the systems of a group.
+def quality_and_cost(ranking: Ranking) -> bytes | None:
+    """PNG: joint score against real-time factor and against parameters, for the systems of a ranking.
 
     ``None`` where no system has a joint score and a measured cost.
     """
     from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
-    lines = [line for line in group.lines if line.system.cost and JOINT_SCORE in line.metrics]
-    if not lines:
+    entries = [e for e in ranking.entries if e.system.cost and JOINT_SCORE in e.metrics]
+    if not entries:
         return None
     figure = _figure(11, 4.6)
     axes = figure.subplots(1, 2, sharey=True)
-    styles = _styles([line.system for line in lines])
+    styles = _styles([entry.system for entry in entries])
     for place, (axis, caption) in enumerate(
         zip(axes, ("real-time factor", "parameters of a transfer"), strict=True)
     ):
-        for line in lines:
-            interval, cost = line.metrics[JOINT_SCORE], line.system.cost
+        for entry in entries:
+            interval, cost = entry.metrics[JOINT_SCORE], entry.system.cost
             low, high = (interval.mean if x is None else x for x in (interval.low, interval.high))
             axis.errorbar(
                 (cost or (0, 0))[place],
                 interval.mean,
                 yerr=[[interval.mean - low], [high - interval.mean]],
-                label=line.system.experiment,
+                label=entry.system.experiment,
                 ms=8,
                 lw=1,
                 capsize=3,
-                **styles[line.system.experiment],
+                **styles[entry.system.experiment],
             )
-        _anchor_levels(axis, group)
+        _anchor_levels(axis, ranking)
         axis.set(xscale="log", xlabel=caption, ylim=(-0.03, 1.05))
         axis.grid(alpha=0.3)
     axes[1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -66,7 +63,7 @@ def quality_and_cost(group: Group) -> bytes | None:
     axes[1].xaxis.set_minor_locator(NullLocator())
     axes[0].axvline(1, color="grey", lw=1)
     axes[0].set_ylabel("joint score, 95 % interval")
-    figure.suptitle(group.title, fontsize="medium")
+    figure.suptitle(ranking.title, fontsize="medium")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
     return _png(figure)
 
@@ -79,26 +76,31 @@ def learning_curves(found: Sequence[System], uri: str) -> bytes | None:
     ]
     if not trained:
         return None
+    metrics = measured_in(Stage.VALIDATION)
     figure = _figure(11, 6.4)
     styles = _styles([system for system, _ in trained])
-    axes = figure.subplots(2, 2, sharex=True).ravel()
-    for axis, (metric, caption) in zip(axes, VALIDATION.items(), strict=True):
+    axes = figure.subplots(2, -(-len(metrics) // 2), sharex=True).ravel()
+    for axis, metric in zip(axes, metrics, strict=False):
         for system, curves in trained:
-            if metric in curves:
+            if metric.name in curves:
                 style = styles[system.experiment] | {"marker": ".", "lw": 1}
-                axis.plot(*curves[metric], label=system.experiment, **style)
-        axis.set_title(caption, fontsize="medium")
+                axis.plot(*curves[metric.name], label=system.experiment, **style)
+        axis.set_title(heading(metric), fontsize="medium")
         axis.grid(alpha=0.3)
+        axis.tick_params(labelbottom=True)
+    for axis in axes[len(metrics) :]:
+        axis.remove()
     figure.supxlabel("processor minutes of training", fontsize="medium")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
     return _png(figure)
 
 
-def read_curves(client: Any, run_id: str) -> Mapping[str, Curve]:
-    """The validation metrics of a run over processor time, for those that it has.
+def read_curves(client: Any, run_id: str) -> Mapping[str, LearningCurve]:
+    """The validation metrics of a run over processor time, by the metrics' names, for those that it has.
 
-    Use of the processor is logged as a share of the time since the reading before (`SystemMetrics`), so their
-    products add up to processor time, whatever else the machine did; the first after a start is 0.
+    Use of the processor is logged as a share of the time since the reading before (`SystemMetrics`), so the
+    products of share and time add up to processor time, whatever else the machine did. The first share after
+    a start is 0.
     """
     readings = client.get_metric_history(run_id, "system/cpu_percent")
     if len(readings) < 2:
@@ -106,25 +108,24 @@ def read_curves(client: Any, run_id: str) -> Mapping[str, Curve]:
     seconds = np.diff([reading.timestamp for reading in readings], prepend=readings[0].timestamp) / 1000
     minutes = np.cumsum(seconds * [reading.value / 100 for reading in readings]) / 60
     steps = [reading.step for reading in readings]
-    found = {metric: client.get_metric_history(run_id, metric) for metric in VALIDATION}
+    names = [metric.name for metric in measured_in(Stage.VALIDATION)]
+    found = {name: client.get_metric_history(run_id, f"val/{name}") for name in names}
     return {
-        metric: Curve(
+        name: LearningCurve(
             np.interp([point.step for point in points], steps, minutes),
             np.array([point.value for point in points]),
         )
-        for metric, points in found.items()
+        for name, points in found.items()
         if points
     }
 
 
-def _anchor_levels(axis: Any, group: Group) -> None:
-    for line in group.lines:
-        if line.system.is_anchor and line.system.experiment in SHOWN_ANCHORS:
-            level = joint_score(line)
+def _anchor_levels(axis: Any, ranking: Ranking) -> None:
+    for entry in ranking.entries:
+        name, level = entry.system.experiment, entry.joint_score
+        if entry.system.is_anchor and name in SHOWN_ANCHORS:
             axis.axhline(level, color="grey", lw=1, ls=":")
-            axis.annotate(
-                line.system.experiment, (0.01, level), xycoords=("axes fraction", "data"), fontsize="x-small"
-            )
+            axis.annotate(name, (0.01, level), xycoords=("axes fraction", "data"), fontsize="x-small")
 
 
 def _styles(found: Sequence[System]) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from datamodules.batch import TransferBatch
 from datamodules.corpora.corpus import CorpusError
 from lightning_modules.adversarial_module import AdversarialModule
 from lightning_modules.layers.adversarial import AdversarialLoss, LeastSquaresLoss
-from lightning_modules.layers.dsp.spectral import mr_stft
+from lightning_modules.layers.dsp.spectral import mr_stft_loss
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.mambamuse.discriminators import PeriodsAndScales
 from lightning_modules.mambamuse.losses import LossWeights, mel_distance
@@ -91,7 +91,7 @@ class MambaMuseModule(AdversarialModule[Forward]):
     def generator_terms(self, forward: Forward) -> dict[str, Tensor]:
         """Compute every term of `LossWeights`, unweighted; the discriminator's only while it learns."""
         preds, target = forward
-        terms = {"mel": mel_distance(preds, target, self.sample_rate), "stft": mr_stft(preds, target)}
+        terms = {"mel": mel_distance(preds, target, self.sample_rate), "stft": mr_stft_loss(preds, target)}
         if self.discriminator is not None and self.is_judged:
             terms["adversarial"] = self.adversarial_loss.generator(self.discriminator(preds))
         return terms

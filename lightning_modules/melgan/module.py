@@ -14,7 +14,7 @@ from torchaudio.functional import highpass_biquad
 from datamodules.batch import TransferBatch
 from lightning_modules.adversarial_module import AdversarialModule
 from lightning_modules.layers.adversarial import AdversarialLoss, HingeLoss, feature_matching
-from lightning_modules.layers.dsp.spectral import mr_stft
+from lightning_modules.layers.dsp.spectral import mr_stft_loss
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.layers.single_precision import in_float32
 from lightning_modules.melgan.inference import Vocoding, vocode
@@ -101,7 +101,7 @@ class MelGANModule(AdversarialModule[Any]):
 
     def generator_terms(self, forward: Forward) -> dict[str, Tensor]:
         """Compute every term of `LossWeights`, unweighted; the discriminator's only while it learns."""
-        terms = {"stft": mr_stft(forward.fake, forward.real)}
+        terms = {"stft": mr_stft_loss(forward.fake, forward.real)}
         if self.is_judged:
             with torch.no_grad():
                 of_real = self.discriminator(forward.real)
@@ -119,7 +119,7 @@ class MelGANModule(AdversarialModule[Any]):
         """Measure what vocoding alone costs: the distance of the source, given back, to itself."""
         source = batch.source
         given_back = self.vocoded(self.mel(source, self.sample_rate), source.shape[-1])
-        return {"vocoder_mr_stft": mr_stft(given_back, source)}
+        return {"vocoder_stft": mr_stft_loss(given_back, source)}
 
     # ----------------------------------------------------------------------------------------- inference
 

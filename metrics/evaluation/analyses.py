@@ -1,12 +1,11 @@
-"""Analyses of a clip that many systems need (its notes, its melody), made once and found by content."""
+"""Analyses of clips that many systems are compared with, made once and found by the clips' samples."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-import os
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,8 @@ from torch import Tensor
 
 from datamodules.features.pitch import PestoTracker, Pitch, PitchTracker
 from metrics.functional.notes import Notes, track_notes
-from metrics.timbre_space.space import TimbreSpace, embedding_distance
+from metrics.timbre_space.space import TimbreSpace
+from runtime.files import write_beside
 
 VERSION = 1
 """Raise it whenever an analysis changes."""
@@ -24,12 +24,16 @@ MAX_REMEMBERED = 1024
 
 
 class Analyses:
-    """Notes and melody of clips, kept by a hash of their samples: in memory, and in a folder if there is one.
+    """Notes, melody and timbre of clips, kept by a hash of their samples: in memory, and in a folder.
 
     Args:
-        folder: where analyses of clips that recur, such as targets, are kept between runs; ``None``: nowhere.
-        space: timbre space of `triplet_distance`.
+        folder: where notes and melodies of clips that recur, such as targets, are kept between runs;
+            ``None``: nowhere.
+        space: the timbre space of the corpus, if it has one.
         tracker: hears the melody.
+
+    Attributes:
+        space: that timbre space, which remembers embeddings in memory.
     """
 
     def __init__(
@@ -39,7 +43,7 @@ class Analyses:
         tracker: PitchTracker | None = None,
     ) -> None:
         self.folder = folder
-        self.space = space
+        self.space = None if space is None else _RememberingSpace(**vars(space), remembered=self._found)
         self.tracker = tracker or PestoTracker()
         self._memory: OrderedDict[str, dict[str, np.ndarray]] = OrderedDict()
 
@@ -59,24 +63,6 @@ class Analyses:
 
         found = self._found(f"pitch-{self.tracker.name}", audio, sample_rate, track, keep)
         return Pitch(**{name: torch.from_numpy(values) for name, values in found.items()})
-
-    def triplet_distance(self, one: np.ndarray, other: np.ndarray) -> float:
-        """`space.triplet_timbre_distance` of two ``(T,)`` clips; embeddings stay in memory."""
-        if not one.any() or not other.any():
-            return math.nan
-        embeddings = (self._embedding(audio) for audio in (one, other))
-        return float(embedding_distance(*embeddings))
-
-    def _embedding(self, audio: np.ndarray) -> Tensor:
-        space = self.space
-        assert space is not None, "triplet_distance needs Analyses(space=...)"
-
-        def embed() -> dict[str, np.ndarray]:
-            return {"embedding": space.embed(torch.from_numpy(audio)[None]).numpy()}
-
-        return torch.from_numpy(
-            self._found("timbre", audio, space.sample_rate, embed, keep=False)["embedding"]
-        )
 
     def _found(
         self,
@@ -110,11 +96,25 @@ class Analyses:
     def _write(self, key: str, arrays: dict[str, np.ndarray]) -> None:
         if self.folder is None or (self.folder / f"{key}.npz").is_file():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self.folder / f"{key}.{os.getpid()}.part"
-        with beside.open("wb") as file:
+        with write_beside(self.folder / f"{key}.npz") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        beside.replace(self.folder / f"{key}.npz")
+
+
+@dataclass(frozen=True)
+class _RememberingSpace(TimbreSpace):
+    """A timbre space that embeds a whole clip once; a batch must have one clip."""
+
+    remembered: Callable[..., dict[str, np.ndarray]]
+
+    def embed(self, audio: Tensor) -> Tensor:
+        """See `TimbreSpace.embed`."""
+        (clip,) = audio.numpy()
+
+        def embed() -> dict[str, np.ndarray]:
+            return {"embedding": super(_RememberingSpace, self).embed(audio).numpy()}
+
+        found = self.remembered("timbre", clip, self.sample_rate, embed, keep=False)
+        return torch.from_numpy(found["embedding"])
 
 
 def audio_address(audio: np.ndarray, sample_rate: int) -> str:

@@ -15,24 +15,24 @@ class ContentBaseline(NamedTuple):
     """Pitch Jaccard distances to the target that bound one example."""
 
     best: float
-    """Of the oracle (target's magnitudes, source's phase); 0 where there is no paired target."""
+    """That of the oracle (target's magnitudes, source's phase); 0 where there is no paired target."""
     unrelated: float
-    """The least of what other pieces on the target instrument have: at this, nothing of the notes is left."""
+    """The least of those of other pieces on the target instrument: here nothing of the notes is left."""
 
 
 class TimbreDistances(NamedTuple):
-    """Distances in one timbre space: the corners of a triangle of output, target and source."""
+    """Distances in one timbre space between an output, its target and its source."""
 
     to_target: float
     to_source: float
     of_copy: float
-    """Source to target: what a system has that does nothing."""
+    """Distance of source and target: that of a system that copies the source."""
 
 
 def content_score(jaccard_distance: float, baseline: ContentBaseline) -> float:
     """``1 − (JD − best) / (unrelated − best)``, clipped to [0, 1]; higher is better.
 
-    NaN where the oracle is no better than unrelated notes (nothing is played): no content to keep.
+    NaN where the oracle is no better than unrelated notes, as where nothing is played: no content to keep.
     """
     span = baseline.unrelated - baseline.best
     if not span > 0:

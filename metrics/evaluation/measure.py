@@ -1,169 +1,123 @@
-"""Every metric of one example: what a worker of the test does."""
+"""Every metric of one transfer: the work of one process of a test."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from datamodules.features.pitch import Pitch
 from metrics.evaluation.analyses import Analyses
-from metrics.evaluation.example import Example
 from metrics.evaluation.joint_scoring import joint_scores
-from metrics.functional import content, level, melody, perceptual, signal, timbre, waveform
-from metrics.timbre_space import space as timbre_space
-
-SIGNAL_METRICS: tuple[Callable[[Tensor, Tensor, int], Tensor], ...] = (
-    signal.lsd_db,
-    signal.lsd_mel_db,
-    signal.mcd_db,
-    signal.mcd_dtw_db,
-    signal.mr_stft,
-    signal.spectrogram_l1,
-    signal.wasserstein_bins,
-    signal.wasserstein_spectrum,
-    waveform.snr_db,
-    waveform.sdr_db,
-    waveform.si_sdr_db,
-    level.loudness_l1_db,
-    perceptual.pesq,
-    perceptual.visqol,
-)
-MELODY_METRICS: tuple[Callable[[Pitch, Pitch], Tensor], ...] = (
-    melody.raw_pitch_accuracy,
-    melody.raw_chroma_accuracy,
-    melody.voicing_recall,
-    melody.voicing_false_alarm,
-    melody.f0_semitone_error,
-    melody.f0_outlier_share,
-)
+from metrics.evaluation.transfer import Transfer, as_batch, side_of
+from metrics.registry import Metric, Needs, Side
+from metrics.timbre_space.space import EMBEDDING_SIZE
+from runtime.errors import UserError
 
 
-class Setting(NamedTuple):
-    """What all examples of a test share; it pickles, so that workers can have it."""
+class EvaluationSetup(NamedTuple):
+    """What all transfers of a test share; it pickles, so that other processes can have it."""
 
     sample_rate: int
-    space_path: Path | None
+    metrics: Sequence[Metric]
+    """What is measured, as far as a transfer has it."""
+    space_path: Path | None = None
     """The corpus' timbre space; ``None``: no metric that needs one."""
-    analyses_folder: Path | None
-    signal_metrics: tuple[Callable[[Tensor, Tensor, int], Tensor], ...] = SIGNAL_METRICS
-    melody_metrics: tuple[Callable[[Pitch, Pitch], Tensor], ...] = MELODY_METRICS
+    analyses_folder: Path | None = None
+    """Where analyses of sources and targets are kept; ``None``: nowhere."""
 
 
-class Measured(NamedTuple):
-    """The values of one example."""
+class TransferValues(NamedTuple):
+    """What a test finds out about one transfer."""
 
     metrics: dict[str, float]
-    """NaN where a metric does not exist for the example."""
+    """NaN where a metric does not exist for the transfer."""
     preds_windows: np.ndarray
     """``(W, 64)`` timbre embeddings of the output; W is 0 without a timbre space."""
     target_windows: np.ndarray
     """``(W, 64)`` of the target, or of the reference where there is no target."""
 
 
-def measure(example: Example, setting: Setting) -> Measured:
-    """Compute every metric of ``example``. An output with infinite or NaN samples has NaN everywhere."""
-    judge = _Judge(example, setting)
-    if np.isfinite(example.preds).all():
-        return Measured(judge.metrics(), *judge.windows())
-    silent = example._replace(preds=np.zeros_like(example.preds))
-    names = _Judge(silent, setting).metrics()
-    return Measured(dict.fromkeys(names, math.nan), _NO_WINDOWS, _NO_WINDOWS)
+def measure(transfer: Transfer, setup: EvaluationSetup) -> TransferValues:
+    """Compute every metric of a transfer. An output with infinite or NaN samples has NaN everywhere."""
+    judge = _Judge(transfer, setup)
+    metrics = [metric for metric in setup.metrics if judge.can_measure(metric)]
+    if not np.isfinite(transfer.preds).all():
+        return TransferValues({metric.name: math.nan for metric in metrics}, _NO_WINDOWS, _NO_WINDOWS)
+    return TransferValues({metric.name: judge.value(metric) for metric in metrics}, *judge.windows())
 
 
-_NO_WINDOWS = np.zeros((0, timbre_space.EMBEDDING_SIZE), np.float32)
+_NO_WINDOWS = np.zeros((0, EMBEDDING_SIZE), np.float32)
 
 
 class _Judge:
-    """The three questions about one example."""
+    """Measures one transfer by one metric at a time."""
 
-    def __init__(self, example: Example, setting: Setting) -> None:
-        self.example = example
-        self.sample_rate = setting.sample_rate
-        self.analyses = _analyses(setting.analyses_folder, setting.space_path)
+    def __init__(self, transfer: Transfer, setup: EvaluationSetup) -> None:
+        self.transfer = transfer
+        self.sample_rate = setup.sample_rate
+        self.analyses = _analyses(setup.analyses_folder, setup.space_path)
         self.space = self.analyses.space
-        self.setting = setting
+        self.measures_sets = any(metric.needs is Needs.EMBEDDINGS for metric in setup.metrics)
 
-    def metrics(self) -> dict[str, float]:
-        found = self._content() | self._timbre() | self._signal()
-        if self.space is None:
-            return found
-        return found | joint_scores(self.example, self.sample_rate, self.analyses)
+    def can_measure(self, metric: Metric) -> bool:
+        """Whether the transfer has what the metric compares, and the test what its function needs."""
+        if metric.needs is Needs.EMBEDDINGS:  # a metric of the whole set
+            return False
+        if metric.needs in (Needs.TIMBRE_SPACE, Needs.SCORES) and self.space is None:
+            return False
+        if metric.needs is Needs.MELODY and not self.transfer.is_monophonic:
+            return False
+        return metric.compared_with is not Side.TARGET or self.transfer.target is not None
+
+    def value(self, metric: Metric) -> float:
+        """The metric of this transfer, which has it."""
+        if metric.needs is Needs.SCORES:
+            return self._scores[metric.name]
+        return float(metric.function(*self._arguments(metric)))
 
     def windows(self) -> tuple[np.ndarray, np.ndarray]:
-        if self.space is None:
+        """``(W, 64)`` embeddings of output and target, for the metrics of the whole set."""
+        if self.space is None or not self.measures_sets:
             return _NO_WINDOWS, _NO_WINDOWS
-        sides = (self.example.preds, self.example.timbre_wanted)
-        preds, target = (self.space.embed_windows(_clip(side))[0].numpy() for side in sides)
+        sides = (self.transfer.preds, side_of(self.transfer, Side.TIMBRE))
+        preds, target = (self.space.embed_windows(as_batch(side))[0].numpy() for side in sides)
         return preds, target
 
-    def _content(self) -> dict[str, float]:
-        preds, target = self.example.preds, self.example.notes_wanted
-        heard = self.analyses.notes(preds, self.sample_rate, keep=False)
-        wanted = self.analyses.notes(target, self.sample_rate)
-        found = {
-            "pitch_jaccard_distance": content.jaccard_distance(heard.sounding, wanted.sounding),
-            "onset_f1": content.onset_f_measure(heard.onsets_s, wanted.onsets_s),
-            "chroma_cosine": float(content.chroma_cosine(_clip(preds), _clip(target), self.sample_rate)),
-        }
-        return found | (self._melody() if self.example.is_monophonic and self.setting.melody_metrics else {})
+    @cached_property
+    def _scores(self) -> dict[str, float]:
+        return joint_scores(self.transfer, self.sample_rate, self.analyses)
 
-    def _melody(self) -> dict[str, float]:
-        preds = self.analyses.pitch(self.example.preds, self.sample_rate, keep=False)
-        target = self.analyses.pitch(self.example.notes_wanted, self.sample_rate)
-        return {f.__name__: float(f(preds, target)) for f in self.setting.melody_metrics}
-
-    def _timbre(self) -> dict[str, float]:
-        found = {
-            "mfcc_distance": self._mfcc_distance(self.example.timbre_wanted),
-            "source_mfcc_distance": self._mfcc_distance(self.example.source),
-        }
-        if self.space is None:
-            return found
-        preds = _clip(self.example.preds)
-        accuracy = timbre_space.instrument_accuracy(preds, [self.example.target_instrument], self.space)
-        return found | {
-            "triplet_timbre_distance": self._triplet_distance(self.example.timbre_wanted),
-            "source_triplet_timbre_distance": self._triplet_distance(self.example.source),
-            "instrument_accuracy": float(accuracy),
-        }
-
-    def _signal(self) -> dict[str, float]:
-        preds, source = _clip(self.example.preds), _clip(self.example.source)
-        found = {"source_lsd_mel_db": float(signal.lsd_mel_db(preds, source, self.sample_rate))}
-        if self.example.target is None:
-            return found
-        target = _clip(self.example.target)
-        return {
-            f.__name__: float(f(preds, target, self.sample_rate)) for f in self.setting.signal_metrics
-        } | found
-
-    def _mfcc_distance(self, other: np.ndarray) -> float:
-        return float(timbre.mfcc_distance(_clip(self.example.preds), _clip(other), self.sample_rate))
-
-    def _triplet_distance(self, other: np.ndarray) -> float:
-        return self.analyses.triplet_distance(self.example.preds, other)
-
-
-def _clip(audio: np.ndarray) -> Tensor:
-    """``(1, T)``: an example is a batch of one."""
-    return torch.from_numpy(audio)[None]
+    def _arguments(self, metric: Metric) -> tuple[Any, ...]:
+        """What the metric's function is called with, as `metrics.registry.Needs` says."""
+        preds = as_batch(self.transfer.preds)
+        if metric.compared_with is Side.INSTRUMENT:
+            return preds, [self.transfer.target_instrument], self.space
+        other = side_of(self.transfer, metric.compared_with)
+        match metric.needs:
+            case Needs.NOTES:
+                # An output does not recur: it is heard here, so that only memory holds its notes.
+                self.analyses.notes(self.transfer.preds, self.sample_rate, keep=False)
+                return preds, as_batch(other), self.sample_rate, self.analyses.notes
+            case Needs.MELODY:
+                heard = self.analyses.pitch(self.transfer.preds, self.sample_rate, keep=False)
+                return heard, self.analyses.pitch(other, self.sample_rate)
+            case Needs.TIMBRE_SPACE:
+                return preds, as_batch(other), self.space
+        return preds, as_batch(other), self.sample_rate
 
 
 @lru_cache(maxsize=2)
 def _analyses(folder: Path | None, space_path: Path | None) -> Analyses:
-    """One memory for all examples that this process measures in a test."""
+    """One memory for all transfers that this process measures in a test."""
     if space_path is None:
         return Analyses(folder)
     from metrics.timbre_space.training import load_timbre_space
 
     space = load_timbre_space(space_path)
     if space is None:
-        raise RuntimeError(f"The timbre space {space_path} is gone or damaged; start the test again.")
+        raise UserError(f"The timbre space {space_path} is gone or damaged; start the test again.")
     return Analyses(folder, space)

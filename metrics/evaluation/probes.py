@@ -1,6 +1,6 @@
-"""Probes: what can be read from an embedding, measured by a classifier that knew nothing of it before.
+"""Probes: what a fresh classifier can read from embeddings.
 
-That a model's own discriminator is at chance says little: it may have stopped to learn.
+A model's own discriminator at chance says little about the embeddings: it may have stopped learning.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ N_STEPS = 300
 
 
 def probe_accuracy(known: Tensor, labels: Tensor, held_out: Tensor, held_out_labels: Tensor) -> float:
-    """Share of held-out embeddings that a fresh classifier with one hidden layer names rightly, in [0, 1].
+    """Share of held-out embeddings whose label a fresh classifier with one hidden layer predicts, in [0, 1].
 
-    It is trained on ``known``, always from the same beginning, and leaves the random numbers of others alone.
+    The classifier is trained on ``known`` from the same initial weights each time; the global random state is
+    left alone.
 
     Args:
         known: ``(S, E)`` embeddings to learn from.
@@ -42,5 +43,5 @@ def probe_accuracy(known: Tensor, labels: Tensor, held_out: Tensor, held_out_lab
 
 
 def chance(labels: Tensor) -> float:
-    """The share of the most frequent label: what a classifier reaches that looks at nothing."""
+    """The share of the most frequent label: the accuracy of a classifier that ignores its input."""
     return float(labels.unique(return_counts=True)[1].max() / len(labels))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,36 +12,19 @@ import numpy as np
 from torch import Tensor
 
 from datamodules.batch import TransferBatch
-from datamodules.features.pitch import Pitch
 from metrics.evaluation.analyses import audio_address
-from metrics.evaluation.example import Example
-from metrics.evaluation.measure import MELODY_METRICS, SIGNAL_METRICS, Measured, Setting, measure
-from metrics.evaluation.table import Interval, TestRow, TestTable
-from metrics.functional import content, level, signal, timbre
+from metrics.evaluation.measure import EvaluationSetup, TransferValues, measure
+from metrics.evaluation.table import TestRow, TestTable
+from metrics.evaluation.transfer import Transfer, side_of
+from metrics.registry import Metric, Stage, measured_in
 from runtime.processes import available_cores
 from runtime.threads import one_thread
 from runtime.workers import run_jobs
 
-__all__ = ["EvaluationSuite", "Interval", "TestRow", "TestTable"]
-
-VALIDATION_METRICS: tuple[Callable[[Tensor, Tensor, int], Tensor], ...] = (
-    signal.mr_stft,
-    signal.lsd_mel_db,
-    level.loudness_l1_db,
-)
-"""Need the paired target; content.chroma_cosine and timbre.mfcc_distance are measured in any case."""
-CHEAP = ("chroma_cosine", "mfcc_distance", *(function.__name__ for function in VALIDATION_METRICS))
-"""Names of what every validation measures."""
-SELECTION = (
-    *CHEAP,
-    *("joint_score", "content_score", "timbre_score", "pitch_jaccard_distance", "onset_f1"),
-    *("triplet_timbre_distance", "instrument_accuracy"),
-)
-"""Names of what chooses between trainings."""
-EXAMPLES_PER_WORKER, QUICK_EXAMPLES_PER_WORKER = 4, 32
-"""A worker takes about as long to start as two examples of a test take, or many of a selection."""
+TRANSFERS_PER_PROCESS = {Stage.SELECTION: 32, Stage.TEST: 4}
+"""A process takes about as long to start as two transfers of a test take, or many of a selection."""
 MAX_WAITING = 256
-"""Examples that wait for a worker at most; each holds a few MB."""
+"""Most transfers that wait to be measured; each holds a few MB."""
 
 
 class EvaluationSuite:
@@ -57,7 +40,7 @@ class EvaluationSuite:
 
     @staticmethod
     def for_validation(sample_rate: int, instruments: Sequence[str]) -> EvaluationSuite:
-        """A handful of cheap metrics, batched, on the device of the audio.
+        """The cheap metrics, batched, on the device of the audio.
 
         Args:
             sample_rate: of all audio, in Hz.
@@ -69,28 +52,26 @@ class EvaluationSuite:
     def for_selection(
         sample_rate: int, instruments: Sequence[str], corpus_root: Path | None = None
     ) -> EvaluationSuite:
-        """What chooses between trainings: the joint score, what it is made of, and the cheap metrics.
+        """What chooses between trainings: the joint score, its parts, and the metrics of a validation.
 
-        The arguments are those of `for_test`. It leaves out what takes long.
+        The arguments are those of `for_test`. Metrics that take long are left out.
         """
-        quick = QUICK_EXAMPLES_PER_WORKER
-        return _Test(sample_rate, instruments, corpus_root, VALIDATION_METRICS, (), quick)
+        return _Test(sample_rate, instruments, corpus_root, Stage.SELECTION)
 
     @staticmethod
     def for_test(
         sample_rate: int, instruments: Sequence[str], corpus_root: Path | None = None
     ) -> EvaluationSuite:
-        """Every metric, in one process a core.
+        """Every metric of `metrics.registry`, in one process a core.
 
         Args:
             sample_rate: of all audio, in Hz.
             instruments: names behind the instrument ids of a batch.
             corpus_root: folder of the prepared corpus. Its timbre space is read there
                 (`metrics.timbre_space.training.prepare_timbre_space` makes it), and analyses of targets are
-                kept there. Without a timbre space there is no
-                ``triplet_timbre_distance``, ``instrument_accuracy``, ``kad_triplet`` and ``joint_score``.
+                kept there. Without a timbre space there are no metrics that need one, and no joint score.
         """
-        return _Test(sample_rate, instruments, corpus_root, SIGNAL_METRICS, MELODY_METRICS)
+        return _Test(sample_rate, instruments, corpus_root, Stage.TEST)
 
     def update(self, preds: Tensor, batch: TransferBatch) -> None:
         """Measure, or put aside, ``preds`` ``(B, T)``: the transfer of ``batch``."""
@@ -107,14 +88,16 @@ class EvaluationSuite:
             pair=f"{self.instruments[int(source)]}->{self.instruments[int(target)]}",
             piece=batch.piece[index],
             reference_piece=batch.reference_piece[index],
-            metrics={name: value if math.isfinite(value) else None for name, value in metrics.items()},
+            metrics=_defined(metrics),
         )
 
 
 class _Validation(EvaluationSuite):
     def update(self, preds: Tensor, batch: TransferBatch) -> None:
         _require_shape(preds, batch)
-        columns = {name: values.tolist() for name, values in self._columns(preds.detach().float(), batch)}
+        preds = preds.detach().float()
+        found = {metric.name: self._values(metric, preds, batch) for metric in measured_in(Stage.VALIDATION)}
+        columns = {name: values.tolist() for name, values in found.items() if values is not None}
         for index in range(len(preds)):
             example = {name: values[index] for name, values in columns.items()}
             self.rows.append(self._row(batch, index, example))
@@ -122,31 +105,20 @@ class _Validation(EvaluationSuite):
     def compute(self) -> TestTable:
         return TestTable.of(self.rows)
 
-    def _columns(self, preds: Tensor, batch: TransferBatch) -> Iterator[tuple[str, Tensor]]:
-        notes_wanted = batch.source if batch.target is None else batch.target
-        timbre_wanted = batch.reference if batch.target is None else batch.target
-        yield "chroma_cosine", content.chroma_cosine(preds, notes_wanted, self.sample_rate)
-        yield "mfcc_distance", timbre.mfcc_distance(preds, timbre_wanted, self.sample_rate)
-        if batch.target is not None:
-            for function in VALIDATION_METRICS:
-                yield function.__name__, function(preds, batch.target, self.sample_rate)
+    def _values(self, metric: Metric, preds: Tensor, batch: TransferBatch) -> Tensor | None:
+        other = side_of(batch, metric.compared_with)
+        return None if other is None else metric.function(preds, other, self.sample_rate)
 
 
 class _Test(EvaluationSuite):
     def __init__(
-        self,
-        sample_rate: int,
-        instruments: Sequence[str],
-        corpus_root: Path | None,
-        signal_metrics: tuple[Callable[[Tensor, Tensor, int], Tensor], ...],
-        melody_metrics: tuple[Callable[[Pitch, Pitch], Tensor], ...],
-        examples_per_worker: int = EXAMPLES_PER_WORKER,
+        self, sample_rate: int, instruments: Sequence[str], corpus_root: Path | None, stage: Stage
     ) -> None:
         super().__init__(sample_rate, instruments)
         folders = _space_path(corpus_root), _analyses_folder(corpus_root)
-        self._setting = Setting(sample_rate, *folders, signal_metrics, melody_metrics)
-        self._examples_per_worker = examples_per_worker
-        self._waiting: list[Example] = []
+        self._setup = EvaluationSetup(sample_rate, measured_in(stage), *folders)
+        self._transfers_per_process = TRANSFERS_PER_PROCESS[stage]
+        self._waiting: list[Transfer] = []
 
     def update(self, preds: Tensor, batch: TransferBatch) -> None:
         _require_shape(preds, batch)
@@ -154,7 +126,7 @@ class _Test(EvaluationSuite):
             row = self._row(batch, index, {})._replace(clip=self._clip_address(batch, index))
             target_instrument = row.pair.split("->")[1]
             self._waiting.append(
-                Example(
+                Transfer(
                     position=len(self.rows),
                     preds=_samples(preds, index),
                     source=_samples(batch.source, index),
@@ -178,17 +150,22 @@ class _Test(EvaluationSuite):
         return TestTable.of(self.rows)
 
     def _measure_waiting(self) -> None:
-        workers = _workers(len(self._waiting), self._examples_per_worker)
-        job = partial(measure, setting=self._setting)
+        n_processes = _n_processes(len(self._waiting), self._transfers_per_process)
+        job = partial(measure, setup=self._setup)
         with one_thread():
-            for example, measured in run_jobs(job, self._waiting, "Measuring", workers):
-                row = self.rows[example.position]
-                self.rows[example.position] = self._filled(row, measured)
+            for transfer, values in run_jobs(job, self._waiting, "Measuring", n_processes):
+                row = self.rows[transfer.position]
+                self.rows[transfer.position] = _filled(row, values)
         self._waiting = []
 
-    def _filled(self, row: TestRow, measured: Measured) -> TestRow:
-        metrics = {name: value if math.isfinite(value) else None for name, value in measured.metrics.items()}
-        return row._replace(metrics=metrics, windows=(measured.preds_windows, measured.target_windows))
+
+def _filled(row: TestRow, values: TransferValues) -> TestRow:
+    windows = (values.preds_windows, values.target_windows)
+    return row._replace(metrics=_defined(values.metrics), windows=windows)
+
+
+def _defined(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def _samples(audio: Tensor, index: int) -> np.ndarray:
@@ -215,7 +192,7 @@ def _analyses_folder(corpus_root: Path | None) -> Path | None:
     return None if corpus_root is None else Path(corpus_root) / "evaluation" / "analyses"
 
 
-def _workers(n_examples: int, examples_per_worker: int) -> int:
-    """Processes that pay: the cores of this rank, but no worker for a few examples."""
+def _n_processes(n_transfers: int, transfers_per_process: int) -> int:
+    """Processes that pay: the cores of this rank, but no further process for a few transfers."""
     cores = available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, min(cores, n_examples // examples_per_worker))
+    return max(1, min(cores, n_transfers // transfers_per_process))

@@ -1,4 +1,4 @@
-"""What a test leaves behind: one row per example, means, bootstrap intervals, paired comparisons."""
+"""The table of a test: one row per example, with means, bootstrap intervals and paired comparisons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metrics.functional.distributions import frechet_distance, kernel_audio_distance
+from metrics.registry import METRICS, Needs
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -23,13 +23,15 @@ class Interval(NamedTuple):
     low: float | None
     """Lower end of the 95 % interval; ``None`` where there is a single piece, or for a metric of the set."""
     high: float | None
-    """Upper end of it."""
+    """Upper end of that interval."""
     n: int
     """Examples behind the mean; those without a value are not among them."""
 
 
 class TestRow(NamedTuple):
     """The values of one example."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of its name
 
     track: str
     pair: str
@@ -41,21 +43,23 @@ class TestRow(NamedTuple):
     windows: tuple[np.ndarray, np.ndarray] | None = None
     """Timbre embeddings ``(W, 64)`` of output and target, for `TestTable.set_metrics`; not in JSON."""
     clip: str = ""
-    """Address of the samples of source, target and reference: rows that share it answer the same question,
+    """Address of the samples of source, target and reference: rows that share it are of the same test case,
     whatever corpora they come from. Empty in tables of older versions."""
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes two rows of two systems the same example: names and, in ``clip``, audio."""
+        """Equal for the rows of two systems on the same test case: its names and the address of its audio."""
         return self.track, self.pair, self.piece, self.reference_piece, self.clip
 
-
-TestRow.__test__ = False  # type: ignore[attr-defined]  # not a test case, whatever pytest thinks of its name
+    def value(self, metric: str) -> float:
+        """The value of a metric, NaN where the example has none."""
+        value = self.metrics.get(metric)
+        return np.nan if value is None else value
 
 
 @dataclass(frozen=True)
 class TestTable:
-    """Per-example values of a test, and metrics that only a set has (KAD, Fréchet distance)."""
+    """Values of a test per example, and metrics that only a set of examples has (KAD, Fréchet distance)."""
 
     __test__ = False
 
@@ -64,24 +68,28 @@ class TestTable:
     """Metrics of all rows together."""
     group_metrics: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     """The same per (track, pair)."""
+    n_windows: int = 0
+    """Embeddings of outputs behind the metrics of all rows. A Fréchet distance grows as they become fewer, so
+    compare it between tests that have as many."""
 
     @classmethod
     def of(cls, rows: Iterable[TestRow]) -> TestTable:
-        """The table of ``rows``, with the metrics of the set that their windows give.
+        """The table of ``rows``, with the metrics of the set that the rows' windows give.
 
         Rows are sorted, so that a table does not depend on batches and processes.
         """
         rows = tuple(sorted(rows, key=lambda row: row.key))
         groups = {group: _set_metrics(members) for group, members in _grouped(rows).items()}
-        return cls(rows, _set_metrics(rows), groups)
+        n_windows = sum(len(row.windows[0]) for row in rows if row.windows is not None)
+        return cls(rows, _set_metrics(rows), groups, n_windows)
 
     def means(self) -> dict[str, float]:
-        """Mean of every metric over the examples that have it, and the set's metrics."""
+        """Mean of every metric over the examples that have a value, and the metrics of the whole set."""
         values = {name: column[np.isfinite(column)] for name, column in self._columns().items()}
         return {name: float(v.mean()) for name, v in values.items() if v.size} | self.set_metrics
 
     def undefined(self) -> dict[str, int]:
-        """Per metric the number of examples for which it could not be computed; only where not 0."""
+        """The number of examples without a value, for each metric that has such examples."""
         counts = {name: sum(row.metrics.get(name, 0) is None for row in self.rows) for name in self._names()}
         return {name: count for name, count in counts.items() if count}
 
@@ -110,7 +118,12 @@ class TestTable:
         fields = [name for name in TestRow._fields if name != "windows"]
         rows = [{name: getattr(row, name) for name in fields} for row in self.rows]
         groups = [[*group, metrics] for group, metrics in self.group_metrics.items()]
-        document = {"rows": rows, "set_metrics": self.set_metrics, "group_metrics": groups}
+        document = {
+            "rows": rows,
+            "set_metrics": self.set_metrics,
+            "group_metrics": groups,
+            "n_windows": self.n_windows,
+        }
         return json.dumps(document, indent=1, allow_nan=False)
 
     @classmethod
@@ -118,15 +131,14 @@ class TestTable:
         """Read what `to_json` wrote."""
         content: Mapping[str, Any] = json.loads(document)
         groups = {(track, pair): metrics for track, pair, metrics in content["group_metrics"]}
-        return cls(tuple(TestRow(**row) for row in content["rows"]), content["set_metrics"], groups)
+        rows = tuple(TestRow(**row) for row in content["rows"])
+        return cls(rows, content["set_metrics"], groups, content.get("n_windows", 0))
 
     def _names(self) -> list[str]:
         return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
 
     def _columns(self) -> dict[str, np.ndarray]:
-        return {
-            name: np.array([_number(row.metrics.get(name)) for row in self.rows]) for name in self._names()
-        }
+        return {name: np.array([row.value(name) for row in self.rows]) for name in self._names()}
 
 
 def _grouped(rows: Sequence[TestRow]) -> dict[tuple[str, str], tuple[TestRow, ...]]:
@@ -135,28 +147,25 @@ def _grouped(rows: Sequence[TestRow]) -> dict[tuple[str, str], tuple[TestRow, ..
 
 
 def _set_metrics(rows: Sequence[TestRow]) -> dict[str, float]:
-    """KAD and Fréchet distance of the timbre embeddings; empty where a side has fewer than two."""
+    """The metrics that compare all embeddings of a side; empty where a side has fewer than two."""
     windows = [row.windows for row in rows if row.windows is not None]
     if not windows:
         return {}
     preds, target = (np.concatenate(side) for side in zip(*windows, strict=True))
-    found = {
-        "kad_triplet": kernel_audio_distance(preds, target),
-        f"frechet_triplet_{len(preds)}_windows": frechet_distance(preds, target),
-    }
+    of_sets = (metric for metric in METRICS.values() if metric.needs is Needs.EMBEDDINGS)
+    found = {metric.name: metric.function(preds, target) for metric in of_sets}
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def paired_differences(ours: TestTable, theirs: TestTable) -> dict[str, Interval]:
     """Mean of ours − theirs per metric over the examples both have, with its interval over pieces."""
-    other = {row.key: row.metrics for row in theirs.rows}
+    other = {row.key: row for row in theirs.rows}
     shared = [row for row in ours.rows if row.key in other]
     names = dict.fromkeys(name for row in shared for name in row.metrics)
     pieces = [row.piece for row in shared]
     found = {
         name: bootstrap_mean(
-            np.array([_number(row.metrics.get(name)) - _number(other[row.key].get(name)) for row in shared]),
-            pieces,
+            np.array([row.value(name) - other[row.key].value(name) for row in shared]), pieces
         )
         for name in names
     }
@@ -193,9 +202,5 @@ def bootstrap_mean(values: np.ndarray, pieces: Iterable[str]) -> Interval | None
 
 
 def _times_drawn(generator: np.random.Generator, size: int) -> np.ndarray:
-    """``(N_RESAMPLES, size)``: drawing with replacement is the same as drawing how often each one comes."""
+    """How often each of ``size`` items is drawn in a resample with replacement: ``(N_RESAMPLES, size)``."""
     return generator.multinomial(size, np.full(size, 1 / size), size=N_RESAMPLES)
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value

@@ -1,48 +1,80 @@
 """Content group: whether the notes stayed.
 
-``target`` is the paired target where there is one, else the source: both play the notes asked for.
+``target`` is the paired target where there is one, else the source: either plays the notes asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from metrics.functional.notes import track_notes
+from metrics.functional.notes import Notes, track_notes
 from metrics.functional.spectra import power_spectrogram
 
+NoteTracker = Callable[[np.ndarray, int], Notes]
+"""Hears the notes of ``(T,)`` audio at a sample rate in Hz."""
 A4_HZ = 440.0
 CHROMA_WINDOW_S = 0.256
-"""Long enough to separate semitones from about 130 Hz up."""
+"""A window this long separates semitones from about 130 Hz up."""
 CHROMA_HOP_S = 0.032
 CHROMA_LOWEST_HZ = 60.0
-"""Below, a bin spans more than a semitone and would smear over the classes."""
+"""Below this frequency a bin spans more than a semitone and would smear over the pitch classes."""
 ONSET_TOLERANCE_S = 0.05
 
 
-def pitch_jaccard_distance(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
+def pitch_jaccard_distance(
+    preds: Tensor, target: Tensor, sample_rate: int, track: NoteTracker = track_notes
+) -> Tensor:
     """Share of the sounding pitches that only one side has: ``mean_n 1 − |A_n ∩ B_n| / |A_n ∪ B_n|``.
 
-    A and B are the sets of rounded MIDI pitches in a frame of `notes`; 0 where both are empty. No
-    unit, range [0, 1], lower is better. Source: SS-VQ-VAE, arXiv 2102.05749, section 4.2, with another
-    tracker; there a copy scores 0 on real and .54 on synthetic targets, unrelated music .87 to .94.
+    A and B are the sets of rounded MIDI pitches in frame n of the tracker; a frame where both are empty
+    counts 0. No unit, range [0, 1], lower is better. Source: SS-VQ-VAE, arXiv 2102.05749, section 4.2, with
+    another tracker; there a copy scores 0 on real and .54 on synthetic targets, unrelated music .87 to .94.
 
     Args:
         preds: ``(B, T)``.
         target: ``(B, T)``.
         sample_rate: in Hz.
+        track: hears the notes of a clip.
 
     Returns:
-        ``(B,)``.
+        ``(B,)`` float64.
     """
-    sounding = (
-        (track_notes(x.cpu().numpy(), sample_rate).sounding for x in side) for side in (preds, target)
-    )
-    distances = [jaccard_distance(p, t) for p, t in zip(*sounding, strict=True)]
-    return torch.tensor(distances, dtype=preds.dtype, device=preds.device)
+    return _of_notes(lambda p, t: jaccard_distance(p.sounding, t.sounding), preds, target, sample_rate, track)
+
+
+def onset_f1(preds: Tensor, target: Tensor, sample_rate: int, track: NoteTracker = track_notes) -> Tensor:
+    """F-measure of note onsets within 50 ms, whatever their pitch: ``2·hits / (n_P + n_T)``.
+
+    Onsets are those of the tracker; one onset matches at most one other. No unit, range [0, 1], higher is
+    better. Source: MIREX onset detection, as mir_eval.onset computes it. NaN where the target has no onset.
+
+    Args:
+        preds: ``(B, T)``.
+        target: ``(B, T)``.
+        sample_rate: in Hz.
+        track: hears the notes of a clip.
+
+    Returns:
+        ``(B,)`` float64.
+    """
+    return _of_notes(lambda p, t: onset_f_measure(p.onsets_s, t.onsets_s), preds, target, sample_rate, track)
+
+
+def _of_notes(
+    compare: Callable[[Notes, Notes], float],
+    preds: Tensor,
+    target: Tensor,
+    sample_rate: int,
+    track: NoteTracker,
+) -> Tensor:
+    """``compare`` of the notes of each pair of clips."""
+    heard = ([track(x.cpu().numpy(), sample_rate) for x in side] for side in (preds, target))
+    return torch.tensor([compare(p, t) for p, t in zip(*heard, strict=True)], dtype=torch.float64)
 
 
 def jaccard_distance(preds: np.ndarray, target: np.ndarray) -> float:
@@ -51,31 +83,13 @@ def jaccard_distance(preds: np.ndarray, target: np.ndarray) -> float:
     return float(np.mean(np.where(either > 0, 1 - both / np.maximum(either, 1), 0.0)))
 
 
-def onset_f1(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
-    """F-measure of note onsets within 50 ms, whatever their pitch: ``2·hits / (n_P + n_T)``.
-
-    Onsets are those of `notes`; one onset matches at most one other. No unit, range [0, 1], higher
-    is better. Source: MIREX onset detection, as mir_eval.onset computes it. NaN where the target has none.
-
-    Args:
-        preds: ``(B, T)``.
-        target: ``(B, T)``.
-        sample_rate: in Hz.
-
-    Returns:
-        ``(B,)``.
-    """
-    onsets = ((track_notes(x.cpu().numpy(), sample_rate).onsets_s for x in side) for side in (preds, target))
-    scores = [onset_f_measure(p, t) for p, t in zip(*onsets, strict=True)]
-    return torch.tensor(scores, dtype=preds.dtype, device=preds.device)
-
-
 def onset_f_measure(
     preds_s: np.ndarray, target_s: np.ndarray, tolerance_s: float = ONSET_TOLERANCE_S
 ) -> float:
     """F-measure of two ascending lists of times in seconds; NaN where ``target_s`` is empty.
 
-    On a line, matching the earliest partners that are still free gives the most matches there can be.
+    Times lie on a line, so matching each with the earliest partner that is still free gives the most matches
+    there can be. mir_eval.onset.f_measure gives the same, but takes longer to import than torch does.
     """
     if not len(target_s):
         return float("nan")

@@ -39,8 +39,8 @@ def frechet_distance(preds: np.ndarray, target: np.ndarray) -> float:
     """Fréchet distance of two Gaussians: ``‖μ_P − μ_T‖² + tr(Σ_P + Σ_T − 2·(Σ_P Σ_T)^½)``.
 
     Squared units of the embedding, range [0, ∞), lower is better (Kilgour et al., arXiv 1812.08466). It is
-    biased upwards for few rows, so compare only at equal counts: its name in tables holds the count. NaN
-    under two rows a side.
+    biased upwards for few rows, so compare it only between equal counts (`TestTable.n_windows`). NaN under
+    two rows a side.
     """
     if min(len(preds), len(target)) < 2:
         return float("nan")

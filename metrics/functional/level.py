@@ -1,4 +1,4 @@
-"""Signal group: level over time. The only signal metric that is not normalised first."""
+"""Signal group: level over time. This is the only signal metric that does not scale both sides first."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ VOICED = 0.5
 CONFIDENT = 0.85
 """Confidence from which DDSP counts a frame (arXiv 2001.04643, appendix B.2)."""
 TOLERANCE_SEMITONES = 0.5
-"""Quarter tone: 50 cents."""
+"""A quarter tone, 50 cents."""
 OUTLIER_SEMITONES = 12.0
 
 
@@ -55,18 +55,21 @@ def f0_semitone_error(preds: Pitch, target: Pitch) -> Tensor:
 
 
 def f0_outlier_share(preds: Pitch, target: Pitch) -> Tensor:
-    """Share of those frames that are more than 12 semitones off. Range [0, 1], lower is better (DDSP)."""
+    """Share of the frames confident in both trackings (≥ .85) whose f0 is more than 12 semitones off.
+
+    Range [0, 1], lower is better. Source: DDSP, arXiv 2001.04643, appendix B.2.
+    """
     outlier = semitones_between(preds, target).abs() > OUTLIER_SEMITONES
     return _share(outlier, among=_both_confident(preds, target))
 
 
 def semitones_between(preds: Pitch, target: Pitch) -> Tensor:
-    """``12·log2(f_P / f_T)`` per frame."""
+    """Interval from target to output in semitones, ``12·log2(f_P / f_T)``: ``(B, N)``."""
     return 12 * torch.log2(preds.f0_hz / target.f0_hz)
 
 
 def voiced(pitch: Pitch) -> Tensor:
-    """``(B, N)`` bool."""
+    """Which frames are voiced: ``(B, N)`` bool."""
     return pitch.confidence >= VOICED
 
 

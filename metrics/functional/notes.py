@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from datamodules.audio.files import resampled
 from runtime.errors import UserError
 
 MODEL_RATE_HZ = 22050
@@ -62,13 +63,11 @@ def posteriors(audio: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndar
     result lies exactly at ``n·FRAME_S`` (the original's step drifts by 8 ms a window, which it corrects
     only in its note events).
     """
-    import soxr
-
     peak = float(np.abs(audio).max(initial=0.0))
     n_frames = int(np.ceil(len(audio) / sample_rate / FRAME_S))
     if peak < SILENT_PEAK:
         return np.zeros((n_frames, N_PITCHES)), np.zeros((n_frames, N_PITCHES))
-    audio = soxr.resample(audio / peak, sample_rate, MODEL_RATE_HZ).astype(np.float32)
+    audio = resampled(audio / peak, sample_rate, MODEL_RATE_HZ).astype(np.float32)
     note, onset = _session().run(_OUTPUTS, {_INPUT: _windows(audio, n_frames)})
     return _joined(note, n_frames), _joined(onset, n_frames)
 

@@ -1,17 +1,20 @@
 """Signal group, as a listening panel would rate it: PESQ and ViSQOL. Both compare with the paired target.
 
-Both were made for coding artefacts, not for wrong notes: ViSQOL is blind to small pitch changes and can
-rank the wrong melody above a copy, PESQ likewise (docs/metrics.md). Read them for sound quality only.
+Both were made for coding artefacts, not for wrong notes: ViSQOL is blind to small changes of pitch, and both
+can rank the wrong melody above a copy (docs/metrics.md). Read them for sound quality only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from datamodules.audio.files import resampled
 
 PESQ_RATE_HZ = 16000
 VISQOL_RATE_HZ = 48000
@@ -46,21 +49,21 @@ def visqol(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
     return _each(_visqol_of_one, preds, target, sample_rate, VISQOL_RATE_HZ)
 
 
-def _each(measure: Any, preds: Tensor, target: Tensor, sample_rate: int, wanted_rate: int) -> Tensor:
-    """``measure`` of each pair at ``wanted_rate``; NaN where one side is silent."""
+def _each(
+    rating: Callable[[np.ndarray, np.ndarray], float],
+    preds: Tensor,
+    target: Tensor,
+    sample_rate: int,
+    wanted_rate: int,
+) -> Tensor:
+    """``rating`` of each pair of clips at ``wanted_rate``, ``(B,)``; NaN where one side is silent."""
     values = [
-        measure(_resampled(p, sample_rate, wanted_rate), _resampled(t, sample_rate, wanted_rate))
-        if p.any() and t.any()
+        rating(*(resampled(x.cpu().double().numpy(), sample_rate, wanted_rate) for x in pair))
+        if all(x.any() for x in pair)
         else np.nan
-        for p, t in zip(preds, target, strict=True)
+        for pair in zip(preds, target, strict=True)
     ]
     return torch.tensor(values, dtype=preds.dtype, device=preds.device)
-
-
-def _resampled(audio: Tensor, sample_rate: int, wanted_rate: int) -> np.ndarray:
-    import soxr
-
-    return soxr.resample(audio.cpu().double().numpy(), sample_rate, wanted_rate)
 
 
 def _pesq_of_one(preds: np.ndarray, target: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """Signal group: how far the spectrum of the output is from that of the paired target.
 
 Every function takes ``preds, target`` of shape ``(B, T)`` and the sample rate in Hz and gives ``(B,)``.
-Both sides are scaled to unit RMS first, so none of these measures level. Window lengths are times
+Both sides are scaled to unit RMS first, so none of these metrics measures level. Window lengths are times
 except where the source fixes them in samples.
 """
 
@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchaudio.functional import create_dct
 
-from metrics.functional.spectra import decibels, mel_power_spectrogram, power_spectrogram, rms_normalized
+from metrics.functional.spectra import (
+    cepstrum,
+    decibels,
+    mel_power_spectrogram,
+    power_spectrogram,
+    rms_normalized,
+)
 
 LSD_WINDOW_S, LSD_HOP_S = 0.128, 0.032
 MCD_WINDOW_S, MCD_HOP_S = 0.064, 0.016
@@ -84,9 +89,7 @@ def mel_cepstrum_db(audio: Tensor, sample_rate: int) -> Tensor:
     ``10/ln 10·√2·c_k``, the factor in the definition of MCD.
     """
     power = mel_power_spectrogram(rms_normalized(audio), sample_rate, MCD_N_MELS, MCD_WINDOW_S, MCD_HOP_S)
-    level_db = decibels(power)
-    dct = create_dct(MCD_ORDER + 1, MCD_N_MELS, norm="ortho").to(level_db)[:, 1:]
-    return dct.mT @ level_db / MCD_N_MELS**0.5
+    return cepstrum(decibels(power), MCD_ORDER + 1)[:, 1:] / MCD_N_MELS**0.5
 
 
 def mr_stft(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
@@ -109,9 +112,7 @@ def _stft_distance(preds: Tensor, target: Tensor, n_fft: int, hop: int, window_l
 
 
 def _magnitude(audio: Tensor, n_fft: int, hop: int, window_length: int) -> Tensor:
-    window = torch.hann_window(window_length, device=audio.device, dtype=audio.dtype)
-    spectrum = torch.stft(audio, n_fft, hop, window_length, window, pad_mode="constant", return_complex=True)
-    return (spectrum.real.square() + spectrum.imag.square()).clamp_min(1e-8).sqrt()
+    return power_spectrogram(audio, window_length, hop, n_fft).clamp_min(1e-8).sqrt()
 
 
 def spectrogram_l1(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:

@@ -21,15 +21,32 @@ def rms_normalized(audio: Tensor) -> Tensor:
     return audio / rms.clamp_min(torch.finfo(audio.dtype).eps)
 
 
-def power_spectrogram(audio: Tensor, window_length: int, hop_length: int) -> Tensor:
-    """|STFT|² of ``(B, T)`` audio with a periodic Hann window, centred, zero-padded: ``(B, F, N)``.
+def stft(audio: Tensor, window_length: int, hop_length: int, n_fft: int | None = None) -> Tensor:
+    """STFT of ``(B, T)`` audio with a periodic Hann window, centred, zero-padded: complex ``(B, F, N)``.
 
-    Zero padding, so that audio shorter than half a window has a spectrogram as well.
+    Zeros are padded, so that audio shorter than half a window has a spectrum as well.
+
+    Args:
+        audio: ``(B, T)``.
+        window_length: in samples.
+        hop_length: in samples.
+        n_fft: length of the transform in samples; by default that of the window.
     """
     window = torch.hann_window(window_length, device=audio.device, dtype=audio.dtype)
-    spectrum = torch.stft(
-        audio, window_length, hop_length, window=window, pad_mode="constant", return_complex=True
+    return torch.stft(
+        audio,
+        n_fft or window_length,
+        hop_length,
+        window_length,
+        window,
+        pad_mode="constant",
+        return_complex=True,
     )
+
+
+def power_spectrogram(audio: Tensor, window_length: int, hop_length: int, n_fft: int | None = None) -> Tensor:
+    """|STFT|² of ``(B, T)`` audio, ``(B, F, N)``; the arguments are those of `stft`."""
+    spectrum = stft(audio, window_length, hop_length, n_fft)
     return spectrum.real.square() + spectrum.imag.square()
 
 
@@ -60,8 +77,12 @@ def mfcc(audio: Tensor, sample_rate: int, n_mfcc: int = 13, hop_s: float = 0.031
     At 16 kHz these are the coefficients of `librosa.feature.mfcc` with a hop of 500 samples, the ones
     SS-VQ-VAE is evaluated with (arXiv 2102.05749).
     """
-    level_db = decibels(mel_power_spectrogram(audio, sample_rate, hop_s=hop_s))
-    dct = create_dct(n_mfcc, level_db.shape[-2], norm="ortho").to(level_db)
+    return cepstrum(decibels(mel_power_spectrogram(audio, sample_rate, hop_s=hop_s)), n_mfcc)
+
+
+def cepstrum(level_db: Tensor, n_coefficients: int) -> Tensor:
+    """The first coefficients of an orthonormal DCT-II over the bands: ``(B, M, N)`` to ``(B, C, N)``."""
+    dct = create_dct(n_coefficients, level_db.shape[-2], norm="ortho").to(level_db)
     return dct.mT @ level_db
 
 

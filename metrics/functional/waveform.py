@@ -1,4 +1,4 @@
-"""Signal group, sample by sample: these ask for the target's very phase, which no timbre transfer has.
+"""Signal group, sample by sample: these metrics ask for the target's phase, which no timbre transfer has.
 
 Every function takes ``preds, target`` of shape ``(B, T)`` and gives ``(B,)`` in dB.
 """
@@ -37,7 +37,7 @@ def si_sdr_db(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
 
 
 def sdr_db(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
-    """Signal-to-distortion ratio: as SI-SDR, after the best filter of 512 taps has been forgiven.
+    """Signal-to-distortion ratio: SI-SDR after the best filter of 512 taps on the target.
 
     Unit dB, range [−100, 100], higher is better (Vincent et al., IEEE TASLP 14(4), 2006; torchmetrics'
     implementation). NaN where either side is silent.

@@ -53,12 +53,12 @@ def _block(n_in: int, n_out: int, kernel: int) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class TimbreSpace:
-    """A trained timbre network, with a linear probe that names the instrument of an embedding."""
+    """A trained timbre network with a linear probe that names the instrument of an embedding."""
 
     network: TimbreNetwork
     probe: nn.Linear
     instruments: tuple[str, ...]
-    """What the probe's outputs stand for."""
+    """Names of the probe's classes."""
     sample_rate: int
 
     @torch.inference_mode()

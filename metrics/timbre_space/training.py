@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from datamodules.corpora.corpus import Corpus, Item
 from metrics.timbre_space.space import EMBEDDING_SIZE, MIN_FRAMES, TimbreNetwork, TimbreSpace, cepstra
+from runtime.files import write_beside
 from runtime.messages import say
 
 log = logging.getLogger(__name__)
@@ -190,7 +190,7 @@ def _with_noise(audio: np.ndarray, generator: np.random.Generator) -> np.ndarray
 
 
 def save_timbre_space(space: TimbreSpace, path: Path) -> None:
-    """Write ``space`` to ``path``: beside it first, then renamed."""
+    """Write ``space`` to ``path``, whole or not at all."""
     content = {
         "recipe": RECIPE,
         "network": space.network.state_dict(),
@@ -198,9 +198,8 @@ def save_timbre_space(space: TimbreSpace, path: Path) -> None:
         "instruments": list(space.instruments),
         "sample_rate": space.sample_rate,
     }
-    beside = path.with_suffix(f".{os.getpid()}.part")
-    torch.save(content, beside)
-    beside.replace(path)
+    with write_beside(path) as file:
+        torch.save(content, file)
 
 
 def load_timbre_space(path: Path) -> TimbreSpace | None:

@@ -20,11 +20,15 @@ import soundfile
 from callbacks.tracking.mlflow_store import connect
 from experiments import compare
 from experiments.command_line.cli import SuiteCLI
-from experiments.leaderboard import systems as leaderboard
-from experiments.leaderboard.differences import compare_systems, verdict
+from experiments.leaderboard.cells import verdict
+from experiments.leaderboard.differences import compare_systems
 from experiments.leaderboard.markdown import begin, end
 from experiments.leaderboard.pictures import read_curves
+from experiments.leaderboard.ranking import Entry, Ranking, main_ranking, rankings
+from experiments.leaderboard.runs import TestedRun
+from experiments.leaderboard.systems import System, join_runs
 from metrics.evaluation.table import TestRow, TestTable
+from metrics.registry import METRICS
 from runtime.errors import UserError
 from tests.conftest import ROOT, SIXTH, Trained, working_in
 
@@ -64,7 +68,7 @@ def test_json_is_one_document_on_standard_output(compared: Trained) -> None:
     }
 
 
-def test_the_table_marks_anchors_and_shows_the_groups(
+def test_the_table_marks_anchors_and_shows_which_way_is_better(
     compared: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = output(compared, capsys)
@@ -152,67 +156,69 @@ def rows(scores: dict[str, float], clip: str = "", pair: str = "a->b") -> tuple[
     return tuple(row._replace(clip=f"{clip}{row.piece}") for row in found)
 
 
-def run_with(experiment: str, *tested: TestRow, seed: int = 0, **fields: Any) -> leaderboard.TestedRun:
-    run = leaderboard.TestedRun(
-        uuid.uuid4().hex, experiment, "demo", seed, "c", False, TestTable(tested), experiment
-    )
+def run_with(experiment: str, *tested: TestRow, seed: int = 0, **fields: Any) -> TestedRun:
+    run = TestedRun(uuid.uuid4().hex, experiment, "demo", seed, "c", False, TestTable(tested), experiment)
     return run._replace(**fields)
 
 
-def only_group(*runs: leaderboard.TestedRun) -> leaderboard.Group:
-    [group, _] = leaderboard.groups(leaderboard.systems(runs))
-    return group
+def only_ranking(*runs: TestedRun) -> Ranking:
+    [ranking, _] = rankings(join_runs(runs))
+    return ranking
 
 
-def test_lines_are_sorted_by_joint_score_within_a_group() -> None:
+def entries(found: list[System]) -> list[Entry]:
+    return [entry for ranking in rankings(found) for entry in ranking.entries]
+
+
+def test_systems_are_sorted_by_joint_score_within_a_ranking() -> None:
     same = [run_with(n, *rows(dict.fromkeys("pqr", x))) for n, x in (("worse", 0.2), ("better", 0.9))]
-    found = leaderboard.lines(leaderboard.systems(same))
-    assert [line.system.experiment for line in found] == ["better", "worse"] * 2
+    found = entries(join_runs(same))
+    assert [entry.system.experiment for entry in found] == ["better", "worse"] * 2
 
 
 def test_systems_are_compared_on_the_clips_that_all_have() -> None:
     lucky = run_with("lucky", *rows({"easy": 0.9}))
     whole = run_with("whole", *rows({"easy": 1.0, "hard": 0.2}))
     anchor = run_with("copy", *rows({"easy": 0.0, "hard": 0.0}), is_anchor=True)
-    group = only_group(lucky, whole, anchor)
-    assert [(line.system.experiment, line.n_clips) for line in group.lines] == [
+    ranking = only_ranking(lucky, whole, anchor)
+    assert [(entry.system.experiment, entry.n_clips) for entry in ranking.entries] == [
         *(("whole", 1), ("lucky", 1), ("copy", 1))
     ]
-    assert group.lines[0].metrics["joint_score"].mean == 1.0
-    assert "the 1 clips that all have; lucky has the fewest" in group.notes[0]
+    assert ranking.entries[0].metrics["joint_score"].mean == 1.0
+    assert "the 1 clips that all have; lucky has the fewest" in ranking.notes[0]
 
 
 def test_corpora_may_differ_in_training_but_not_in_the_audio_of_the_test() -> None:
     scores = {"p": 0.5, "q": 0.7}
     one = run_with("one", *rows(scores, "x"), corpus="c1")
     other = run_with("other", *rows(scores, "x"), corpus="c2")
-    assert only_group(one, other).notes == (
+    assert only_ranking(one, other).notes == (
         "Trained on different corpora (c1, c2); the audio of the test is the same.",
     )
     elsewhere = run_with("elsewhere", *rows(scores, "y"), corpus="c3")
-    apart = leaderboard.groups(leaderboard.systems([one, other, elsewhere]))[:-1]
-    assert [[line.system.experiment for line in group.lines] for group in apart] == [
+    apart = rankings(join_runs([one, other, elsewhere]))[:-1]
+    assert [[entry.system.experiment for entry in ranking.entries] for ranking in apart] == [
         ["one", "other"],
         ["elsewhere"],
     ]
-    assert all("other audio" in group.notes[-1] for group in apart)
+    assert all("other audio" in ranking.notes[-1] for ranking in apart)
 
 
 def test_seeds_are_one_system_and_an_anchor_s_tests_one_anchor() -> None:
     seeds = [run_with("ddsp", *rows({"p": x, "q": x}), seed=s) for s, x in enumerate((0.4, 0.5, 0.6))]
     anchors = [run_with("copy", *rows({"p": 0.0}, pair=pair), is_anchor=True) for pair in ("a->b", "c->d")]
-    found = leaderboard.systems([*seeds, *anchors])
+    found = join_runs([*seeds, *anchors])
     assert [(system.experiment, system.seeds) for system in found] == [("ddsp", "0, 1, 2"), ("copy", "0")]
-    interval = leaderboard.lines(found)[0].metrics["joint_score"]
+    interval = entries(found)[0].metrics["joint_score"]
     assert interval.mean == pytest.approx(0.5) and interval.low < 0.45 and interval.n == 2
-    assert len(leaderboard.systems([*seeds, *anchors], every=True)) == 5
+    assert len(join_runs([*seeds, *anchors], every=True)) == 5
 
 
-def test_the_meeting_is_where_most_architectures_are() -> None:
+def test_the_main_ranking_compares_most_architectures() -> None:
     crowd = [run_with(f"same{i}", *rows({"p": 0.5}, pair="a->b"), architecture="one") for i in range(3)]
     two = [run_with(f"two{i}", *rows({"p": 0.5}, pair="c->d"), architecture=f"{i}") for i in range(2)]
-    found = leaderboard.groups(leaderboard.systems([*crowd, *two]))
-    assert leaderboard.meeting(found).pair == "c->d"
+    found = rankings(join_runs([*crowd, *two]))
+    assert main_ranking(found).pair == "c->d"
 
 
 def test_a_small_advantage_on_every_piece_shows_when_clips_are_paired() -> None:
@@ -220,17 +226,17 @@ def test_a_small_advantage_on_every_piece_shows_when_clips_are_paired() -> None:
     ours, theirs = (
         run_with(n, *rows({p: x + d for p, x in level.items()})) for n, d in (("o", 0.05), ("t", 0))
     )
-    group = only_group(ours, theirs)
-    means = [line.metrics["joint_score"] for line in group.lines]
+    ranking = only_ranking(ours, theirs)
+    means = [entry.metrics["joint_score"] for entry in ranking.entries]
     assert means[1].high > means[0].low  # unpaired intervals overlap
-    [comparison] = compare_systems(*leaderboard.systems([ours, theirs]))
+    [comparison] = compare_systems(*join_runs([ours, theirs]))
     difference = comparison.differences["joint_score"]
     assert (difference.low, difference.high) == pytest.approx((0.05, 0.05))
-    assert verdict(leaderboard.COLUMNS[0], difference) == "better"
-    assert verdict(leaderboard.COLUMNS[1], difference) == "worse"
+    assert verdict(METRICS["joint_score"], difference) == "better"
+    assert verdict(METRICS["pitch_jaccard_distance"], difference) == "worse"
     alone = run_with("alone", *rows({"else": 1.0}))
     with pytest.raises(UserError, match="no test clip in common"):
-        compare_systems(*leaderboard.systems([ours, alone]))
+        compare_systems(*join_runs([ours, alone]))
 
 
 def test_a_piece_on_several_pairs_is_one_piece_and_each_pair_has_its_difference() -> None:
@@ -238,7 +244,7 @@ def test_a_piece_on_several_pairs_is_one_piece_and_each_pair_has_its_difference(
         run_with(name, *rows({"p": x, "q": 0.5}), *rows({"p": x + 0.2, "q": 0.5}, "c", pair="b->a"))
         for name, x in (("ours", 0.6), ("theirs", 0.3))
     )
-    found = compare_systems(*leaderboard.systems([ours, theirs]))
+    found = compare_systems(*join_runs([ours, theirs]))
     assert [comparison.pair for comparison in found] == ["all", "a->b", "b->a"]
     assert [(piece.piece, round(piece.ours, 3), round(piece.theirs, 3)) for piece in found[0].pieces] == [
         ("p", 0.7, 0.4),
@@ -295,6 +301,6 @@ def test_curves_are_over_processor_time_without_interruptions() -> None:
             ]
 
     curves = read_curves(History(), "run")
-    assert set(curves) == {"val/mr_stft"}
-    assert curves["val/mr_stft"].minutes.tolist() == [1.0, 1.5]
-    assert curves["val/mr_stft"].values.tolist() == [2.0, 1.0]
+    assert set(curves) == {"mr_stft"}
+    assert curves["mr_stft"].minutes.tolist() == [1.0, 1.5]
+    assert curves["mr_stft"].values.tolist() == [2.0, 1.0]

@@ -35,11 +35,12 @@ def stft_magnitude(audio: Tensor, n_fft: int, hop: int) -> Tensor:
 
 
 @in_float32
-def mr_stft(
+def mr_stft_loss(
     preds: Tensor, target: Tensor, fft_sizes: Sequence[int] = (2048, 1024, 512), floor: float = 1e-4
 ) -> Tensor:
-    """Spectral convergence plus L1 of log magnitudes, mean over resolutions.
+    """Multi-resolution STFT loss: spectral convergence plus L1 of log magnitudes, mean over resolutions.
 
+    Unlike the metric `mr_stft` it hears level: nothing is normalised first.
     Yamamoto et al., Parallel WaveGAN, arXiv 1910.11480, equations 3 to 6. Departures: windows are as
     long as the transforms and overlap by 75 %; the convergence is a ratio for each example, not for the
     batch, so that the loss of a batch is the mean over its parts whatever their number.

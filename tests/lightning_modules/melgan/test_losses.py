@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lightning_modules.layers.dsp.spectral import mr_stft
+from lightning_modules.layers.dsp.spectral import mr_stft_loss
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.melgan.losses import (
     LossWeights,
@@ -56,21 +56,21 @@ def test_margin_of_equal_embeddings_has_a_finite_gradient():
     assert loss.item() == pytest.approx(4) and equal.grad.isfinite().all()
 
 
-def test_mr_stft_orders_what_is_nearer():
+def test_mr_stft_loss_orders_what_is_nearer():
     audio = tone(440.0, 16_000)
-    assert mr_stft(audio, audio).item() == 0
-    assert mr_stft(tone(466.0, 16_000), audio) > mr_stft(0.9 * audio, audio) > 0
+    assert mr_stft_loss(audio, audio).item() == 0
+    assert mr_stft_loss(tone(466.0, 16_000), audio) > mr_stft_loss(0.9 * audio, audio) > 0
 
 
-def test_mr_stft_of_half_the_level_is_a_half_and_the_logarithm_of_two():
+def test_mr_stft_loss_of_half_the_level_is_a_half_and_the_logarithm_of_two():
     noise = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0))  # loud at every frequency
-    assert mr_stft(0.5 * noise, noise).item() == pytest.approx(0.5 + math.log(2), rel=0.01)
+    assert mr_stft_loss(0.5 * noise, noise).item() == pytest.approx(0.5 + math.log(2), rel=0.01)
 
 
-def test_mr_stft_of_a_batch_is_the_mean_over_its_examples():
+def test_mr_stft_loss_of_a_batch_is_the_mean_over_its_examples():
     a, b = torch.cat([tone(300.0), tone(500.0, gain=0.05)]), torch.cat([tone(310.0), tone(470.0)])
-    each = torch.stack([mr_stft(a[i : i + 1], b[i : i + 1]) for i in range(2)])
-    torch.testing.assert_close(mr_stft(a, b), each.mean())
+    each = torch.stack([mr_stft_loss(a[i : i + 1], b[i : i + 1]) for i in range(2)])
+    torch.testing.assert_close(mr_stft_loss(a, b), each.mean())
 
 
 def test_feature_distance_is_relative_to_the_target():

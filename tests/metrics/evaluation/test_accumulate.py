@@ -7,7 +7,7 @@ from tests.metrics.conftest import RATE, noise
 
 
 def test_mean_over_unequal_batches_and_undefined_examples_are_counted_apart():
-    metric = ExampleMean(si_sdr_db, sample_rate=RATE)
+    metric = ExampleMean("si_sdr_db", sample_rate=RATE)
     target = torch.cat([noise(seed=i) for i in range(4)])
     preds = target + torch.cat([noise(amplitude=0.05 * (i + 1), seed=9 + i) for i in range(4)])
     preds[3] = 0
