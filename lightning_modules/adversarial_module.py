@@ -210,7 +210,7 @@ class AdversarialModule(TimbreTransferModule, Generic[ForwardT]):
 
     def games(self) -> Sequence[Game[Any]]:
         """All games of a step; by default the one of generator and discriminator."""
-        generator = Player(
+        generator: Player[ForwardT] = Player(
             "generator",
             self.generator_parameters,
             self.generator_optimizer,

@@ -100,7 +100,7 @@ class TimbreTransferModule(L.LightningModule):
 
     # ------------------------------------------------------------------ training
 
-    def configure_optimizers(self) -> Optimizer | Sequence[Optimizer]:
+    def configure_optimizers(self) -> Optimizer | Sequence[Optimizer] | None:
         """Make one optimizer for all parameters."""
         return self.optimizer(self.parameters())
 
@@ -113,7 +113,14 @@ class TimbreTransferModule(L.LightningModule):
         """Compute and log the losses of a batch."""
         losses = self.losses(batch)
         self.log_terms("train", losses)
-        return losses["loss"]
+        return losses["loss"] + self._zero_of_all_parameters()
+
+    def _zero_of_all_parameters(self) -> Tensor:
+        """Zero, with a gradient of zero for every parameter.
+
+        Several processes wait for the gradients of all parameters, also of those that a batch does not reach.
+        """
+        return 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
 
     def targets_of(self, batch: TransferBatch) -> Tensor:
         """The targets ``(B, T)`` of a batch.

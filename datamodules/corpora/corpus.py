@@ -47,10 +47,6 @@ class NoPairsError(CorpusError):
     """Pairs are needed, and no piece of the corpus exists on two instruments, as with recordings."""
 
 
-class NoPairsError(CorpusError):
-    """No piece of the corpus exists on two instruments, as in a corpus of recordings, where pairs are needed."""
-
-
 def unknown_instrument(name: str, known: Sequence[str], where: str) -> CorpusError:
     """Make the error that names the instruments there are, and the one most like ``name``."""
     return CorpusError(
