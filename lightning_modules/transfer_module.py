@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -44,7 +43,6 @@ class TimbreTransferModule(L.LightningModule):
     Args:
         sample_rate: rate in Hz of all audio in and out; linked to the data module's by the CLI.
         instruments: names behind the instrument ids of a batch; linked to the data module's.
-        loss_weights: a dataclass with the weight of each term of the loss, of which a copy is kept.
     """
 
     is_anchor: bool = False
@@ -53,20 +51,16 @@ class TimbreTransferModule(L.LightningModule):
     """Whether `transfer` also takes a sequence of references ``(B, R)``, each of another length."""
     adaptation: DataclassInstance | None = None
     """What a user may turn when playing a file (`experiments.transfer --option`), if there is anything."""
+    loss_weights: DataclassInstance
+    """The weight of each term of the loss, under the term's name; a curriculum may change it."""
     optimizer: OptimizerCallable
     """Makes the optimizer of an architecture that has one."""
 
-    def __init__(
-        self,
-        sample_rate: int,
-        instruments: Sequence[str] = (),
-        loss_weights: DataclassInstance | None = None,
-    ) -> None:
+    def __init__(self, sample_rate: int, instruments: Sequence[str] = ()) -> None:
         super().__init__()
         self.save_hyperparameters()  # those of the subclass too
         self.sample_rate = sample_rate
         self.instruments = list(instruments)
-        self.loss_weights = None if loss_weights is None else replace(loss_weights)
         self.test_table: TestTable | None = None
         """Per-example values of the last test, set when it ends."""
 

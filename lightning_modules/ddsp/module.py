@@ -66,7 +66,8 @@ class DDSPModule(TimbreTransferModule):
         optimizer: OptimizerCallable = torch.optim.Adam,
         noise_seed: int = 0,
     ) -> None:
-        super().__init__(sample_rate, instruments, loss_weights)
+        super().__init__(sample_rate, instruments)
+        self.loss_weights = replace(loss_weights)
         self.network = network
         self.synthesizer = synthesizer or Synthesizer()
         self.pitch_tracker = pitch_tracker or PestoTracker()
