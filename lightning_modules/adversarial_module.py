@@ -12,7 +12,7 @@ optimizer; the clock is ``trainer.fit_loop.total_batch_idx``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import lightning as L
@@ -172,7 +172,8 @@ class AdversarialModule(TimbreTransferModule, Generic[ForwardT]):
         generator_optimizer: OptimizerCallable,
         discriminator_optimizer: OptimizerCallable,
     ) -> None:
-        super().__init__(sample_rate, instruments, loss_weights)
+        super().__init__(sample_rate, instruments)
+        self.loss_weights = replace(loss_weights)
         self.automatic_optimization = False
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
@@ -210,7 +211,7 @@ class AdversarialModule(TimbreTransferModule, Generic[ForwardT]):
 
     def games(self) -> Sequence[Game[Any]]:
         """All games of a step; by default the one of generator and discriminator."""
-        generator = Player(
+        generator: Player[ForwardT] = Player(
             "generator",
             self.generator_parameters,
             self.generator_optimizer,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -44,7 +43,6 @@ class TimbreTransferModule(L.LightningModule):
     Args:
         sample_rate: rate in Hz of all audio in and out; linked to the data module's by the CLI.
         instruments: names behind the instrument ids of a batch; linked to the data module's.
-        loss_weights: a dataclass with the weight of each term of the loss, of which a copy is kept.
     """
 
     is_anchor: bool = False
@@ -53,20 +51,16 @@ class TimbreTransferModule(L.LightningModule):
     """Whether `transfer` also takes a sequence of references ``(B, R)``, each of another length."""
     adaptation: DataclassInstance | None = None
     """What a user may turn when playing a file (`experiments.transfer --option`), if there is anything."""
+    loss_weights: DataclassInstance
+    """The weight of each term of the loss, under the term's name; a curriculum may change it."""
     optimizer: OptimizerCallable
     """Makes the optimizer of an architecture that has one."""
 
-    def __init__(
-        self,
-        sample_rate: int,
-        instruments: Sequence[str] = (),
-        loss_weights: DataclassInstance | None = None,
-    ) -> None:
+    def __init__(self, sample_rate: int, instruments: Sequence[str] = ()) -> None:
         super().__init__()
         self.save_hyperparameters()  # those of the subclass too
         self.sample_rate = sample_rate
         self.instruments = list(instruments)
-        self.loss_weights = None if loss_weights is None else replace(loss_weights)
         self.test_table: TestTable | None = None
         """Per-example values of the last test, set when it ends."""
 
@@ -100,7 +94,7 @@ class TimbreTransferModule(L.LightningModule):
 
     # ------------------------------------------------------------------ training
 
-    def configure_optimizers(self) -> Optimizer | Sequence[Optimizer]:
+    def configure_optimizers(self) -> Optimizer | Sequence[Optimizer] | None:
         """Make one optimizer for all parameters."""
         return self.optimizer(self.parameters())
 
@@ -113,7 +107,14 @@ class TimbreTransferModule(L.LightningModule):
         """Compute and log the losses of a batch."""
         losses = self.losses(batch)
         self.log_terms("train", losses)
-        return losses["loss"]
+        return losses["loss"] + self._zero_of_all_parameters()
+
+    def _zero_of_all_parameters(self) -> Tensor:
+        """Zero, with a gradient of zero for every parameter.
+
+        Several processes wait for the gradients of all parameters, also of those that a batch does not reach.
+        """
+        return 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
 
     def targets_of(self, batch: TransferBatch) -> Tensor:
         """The targets ``(B, T)`` of a batch.

@@ -1,4 +1,4 @@
-"""The seven anchors. Between them they bound what a system can score, and show what each metric is worth.
+"""The seven anchors, which bound together what a system can score, and show what each metric is worth.
 
 Each is a `TimbreTransferModule` that goes through the same test as an architecture; most look at the target,
 which no architecture may, so they override `transfer_batch` and cannot transfer a file.
@@ -23,7 +23,7 @@ class AnchorError(UserError):
 
 
 class Anchor(TimbreTransferModule):
-    """What anchors share: nothing to train, and no answer without a batch."""
+    """An anchor has nothing to train, and most anchors have no answer without a batch."""
 
     is_anchor = True
 
@@ -46,7 +46,7 @@ class Copy(Anchor):
     def transfer(
         self, source: Tensor, reference: Tensor | None = None, target_instrument: Tensor | None = None
     ) -> Tensor:
-        """``source``, unchanged."""
+        """Give back ``source``, unchanged."""
         return source
 
 
@@ -56,7 +56,7 @@ class Silence(Anchor):
     def transfer(
         self, source: Tensor, reference: Tensor | None = None, target_instrument: Tensor | None = None
     ) -> Tensor:
-        """Zeros of the source's shape."""
+        """Give zeros of the source's shape."""
         return torch.zeros_like(source)
 
 
@@ -66,7 +66,7 @@ class CopyReference(Anchor):
     def transfer(
         self, source: Tensor, reference: Tensor | None = None, target_instrument: Tensor | None = None
     ) -> Tensor:
-        """``reference`` ``(B, R)`` from its start, as often as ``source`` ``(B, T)`` lasts."""
+        """Repeat ``reference`` ``(B, R)``, or cut it, to the length of ``source`` ``(B, T)``."""
         if reference is None:
             _lacks(self, "reference", "Give it a recording of the wanted instrument with --reference.")
         length = source.shape[-1]
@@ -77,7 +77,7 @@ class WrongNotes(Anchor):
     """The target instrument playing a third piece."""
 
     def transfer_batch(self, batch: TransferBatch) -> Tensor:
-        """``batch.wrong_notes``."""
+        """Give ``batch.wrong_notes``."""
         if batch.wrong_notes is None:
             _lacks(self, "wrong_notes", "The test split needs three pieces on the target instrument.")
         return batch.wrong_notes
@@ -87,7 +87,7 @@ class OtherRecording(Anchor):
     """The right notes on the same instrument of another bank: what another player would have recorded."""
 
     def transfer_batch(self, batch: TransferBatch) -> Tensor:
-        """``batch.other_recording``."""
+        """Give ``batch.other_recording``."""
         if batch.other_recording is None:
             _lacks(self, "other_recording", "Prepare the corpus with a bank that has an `elsewhere`.")
         return batch.other_recording
@@ -97,7 +97,7 @@ class OraclePhase(Anchor):
     """The target's magnitudes with the source's phase: the limit of systems that keep the phase."""
 
     def transfer_batch(self, batch: TransferBatch) -> Tensor:
-        """`metrics.functional.oracle.with_phase_of` source and target."""
+        """Put the target's magnitudes and the source's phase together (`metrics.functional.oracle`)."""
         return with_phase_of(batch.source, _target(self, batch), self.sample_rate)
 
 
@@ -115,7 +115,7 @@ class TargetPlusNoise(Anchor):
         self.snr_db = snr_db
 
     def transfer_batch(self, batch: TransferBatch) -> Tensor:
-        """The target plus noise that depends on the piece alone, not on the order of batches."""
+        """Add noise to the target that depends on the piece alone, not on the order of batches."""
         target = _target(self, batch)
         noise = torch.stack([_noise(name, target.shape[-1]) for name in batch.piece]).to(target)
         rms = target.square().mean(-1, keepdim=True).sqrt()

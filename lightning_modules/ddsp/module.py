@@ -66,7 +66,8 @@ class DDSPModule(TimbreTransferModule):
         optimizer: OptimizerCallable = torch.optim.Adam,
         noise_seed: int = 0,
     ) -> None:
-        super().__init__(sample_rate, instruments, loss_weights)
+        super().__init__(sample_rate, instruments)
+        self.loss_weights = replace(loss_weights)
         self.network = network
         self.synthesizer = synthesizer or Synthesizer()
         self.pitch_tracker = pitch_tracker or PestoTracker()
@@ -93,7 +94,7 @@ class DDSPModule(TimbreTransferModule):
     def loss_terms(self, batch: TransferBatch) -> dict[str, Tensor]:
         """Resynthesize segments of the instrument from their own features, and compare.
 
-        The articulation has terms where a batch holds, or was read with, another instrument's features.
+        The articulation has terms where a batch holds pairs: the same notes played by another instrument.
         """
         target = batch.source if batch.target is None else batch.target
         features, source_features = self._features_of(batch)
@@ -106,20 +107,8 @@ class DDSPModule(TimbreTransferModule):
             terms |= self.articulation.terms(source_features, features)._asdict()
         return terms
 
-    def training_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
-        """Compute and log the losses of a batch."""
-        return super().training_step(batch, batch_idx) + self._nothing_of_all()
-
-    def _nothing_of_all(self) -> Tensor:
-        """Zero, with a gradient of zero for every parameter.
-
-        Several processes wait for the gradients of all, also of a room that is not open yet and of an
-        articulation without pairs.
-        """
-        return 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
-
     def _features_of(self, batch: TransferBatch) -> tuple[Features, Features | None]:
-        """Features of the target and, of pairs, of the source; heard where the data module gave none."""
+        """The target's features and, in pairs, the source's, extracted where the data module gave none."""
         if batch.features is not None:
             return batch.features, batch.source_features
         if batch.target is None:
@@ -127,7 +116,7 @@ class DDSPModule(TimbreTransferModule):
         return self.extract(batch.target), self.extract(batch.source) if self.articulation else None
 
     def _own_conditioning(self, features: Features) -> Conditioning:
-        """Features of the instrument itself: repaired as in `adapt`, mapped to nothing."""
+        """The instrument's own features, with the pitch repaired as in `adapt` and nothing else changed."""
         f0_hz = repair_pitch(features.f0_hz, features.f0_confidence, self.adaptation.voiced_confidence)
         return Conditioning(f0_hz, features.loudness_db, silence_gate(features.loudness_db))
 

@@ -32,7 +32,7 @@ N_MELS = 64
 
 
 class Embeddings(NamedTuple):
-    """What the encoders make of slices of recordings; ``S`` of them."""
+    """The embeddings of ``S`` slices of recordings."""
 
     content: Tensor
     """``(S, M, E)``."""
@@ -56,7 +56,7 @@ class Forward(NamedTuple):
 
 
 def views_of(content: Tensor) -> list[Tensor]:
-    """What must not tell the instrument: the mean ``(S, E)`` over a slice, and every patch ``(S · M, E)``."""
+    """The parts of content that must not tell the instrument: means ``(S, E)``, patches ``(S · M, E)``."""
     return [content.mean(1), content.flatten(0, 1)]
 
 
@@ -86,6 +86,7 @@ class DisentangledModule(AdversarialModule[Forward]):
         discriminator_optimizer: of the discriminator.
     """
 
+    discriminator: Discriminator
     loss_weights: LossWeights
     discriminator_first = False
     class_embeddings: Tensor
@@ -279,7 +280,7 @@ class DisentangledModule(AdversarialModule[Forward]):
         )
 
     def _played(self, part: Tensor, style: Tensor) -> Tensor:
-        """A slice with its context → without, patch by patch."""
+        """Play a slice with its context in a style, patch by patch; gives the slice without context."""
         spectra = self.representation.analyse(part, self.sample_rate)
         content = self.content_encoder(self.normalisation(spectra))
         magnitude = self.normalisation.magnitude(self.decoder.generate(content, style.expand(len(part), -1)))
@@ -304,7 +305,7 @@ class DisentangledModule(AdversarialModule[Forward]):
         return layer_norm(self.class_embeddings[target_instrument], self.class_embeddings.shape[-1:])
 
     def _decoded(self, content: Tensor, styles: Tensor, levels: Tensor) -> Tensor:
-        """With the past of the truth in training, with its own otherwise."""
+        """Decode with the true past in training, and with the decoder's own past otherwise."""
         if self.training:
             return self.decoder(content, styles, levels)
         return self.decoder.generate(content, styles)

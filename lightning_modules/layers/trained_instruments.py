@@ -1,4 +1,4 @@
-"""Which instruments a model was trained to play, so that it refuses the others by name."""
+"""The instruments that a model was trained to play, kept with its weights, so that it refuses others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datamodules.corpora.corpus import CorpusError
 
 
 class TrainedInstruments(nn.Module):
-    """Part of a model's state: seen in training, asked before each transfer.
+    """Notes in training which instruments a model learns to play, and refuses others in a transfer.
 
     Args:
         instruments: names behind instrument ids.
@@ -20,6 +20,7 @@ class TrainedInstruments(nn.Module):
     """
 
     known: Tensor
+    """``(I,)`` bool, a buffer: which of the instruments were targets in training."""
 
     def __init__(self, instruments: Sequence[str], model: str, only_one: bool = True) -> None:
         super().__init__()
@@ -29,10 +30,10 @@ class TrainedInstruments(nn.Module):
         self.register_buffer("known", torch.zeros(len(self.instruments), dtype=torch.bool))
 
     def observe(self, ids: Tensor) -> None:
-        """Note the targets ``(B,)`` of a training batch.
+        """Note the ids ``(B,)`` of the target instruments of a training batch.
 
         Raises:
-            CorpusError: for a second instrument, where there is room for one.
+            CorpusError: the model can learn one instrument, and this is a second one.
         """
         self.known[ids] = True
         if self.only_one and int(self.known.sum()) > 1:
@@ -43,13 +44,13 @@ class TrainedInstruments(nn.Module):
             )
 
     def require(self, wanted: Tensor | None) -> None:
-        """Let pass what was trained, and everything while nothing was.
+        """Check that the model was trained to play the wanted instruments; an untrained one may play any.
 
         Args:
             wanted: ids ``(B,)``; ``None`` leaves the choice to the model.
 
         Raises:
-            CorpusError: for any other.
+            CorpusError: a wanted instrument was no target in training.
         """
         if wanted is None or not self.known.any() or bool(self.known[wanted].all()):
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -35,7 +35,7 @@ class Forward(NamedTuple):
     fake: Tensor
 
 
-class MelGANModule(AdversarialModule[Any]):
+class MelGANModule(AdversarialModule[Forward]):
     """A vocoder: learns to give a recording back from its mel frames, whatever is played.
 
     Kumar et al., MelGAN, arXiv 1910.06711. As a transfer it is analysis and resynthesis, so the test judges
@@ -54,6 +54,7 @@ class MelGANModule(AdversarialModule[Any]):
         discriminator_optimizer: of the discriminator.
     """
 
+    discriminator: MultiScaleDiscriminator
     loss_weights: LossWeights
 
     def __init__(
@@ -89,7 +90,7 @@ class MelGANModule(AdversarialModule[Any]):
         return self.network.parameters()
 
     def recordings(self, batch: TransferBatch) -> Tensor:
-        """All audio of a batch ``(B', T)``, T whole frames: a vocoder learns from whatever it hears."""
+        """Collect all audio of a batch, ``(B', T)`` of whole frames: a vocoder learns from any recording."""
         sides = [batch.source, batch.reference if batch.target is None else batch.target]
         n_samples = batch.source.shape[-1] // self.mel.hop * self.mel.hop
         return torch.cat([side[:, :n_samples] for side in sides if side.shape[-1] >= n_samples])
@@ -136,7 +137,7 @@ class MelGANModule(AdversarialModule[Any]):
         return self.vocoded(self.mel(source, self.sample_rate), source.shape[-1])
 
     def vocoded(self, mel: Tensor, n_samples: int) -> Tensor:
-        """Audio ``(B, n_samples)`` of mel frames ``(B, M, N)``; silence behind the last frame."""
+        """Generate audio ``(B, n_samples)`` from mel frames ``(B, M, N)``, silent behind the last frame."""
         audio = vocode(self.vocoding(self.network), mel, self.mel.hop, CHUNK_FRAMES)
         # Mel bands begin above 0 Hz: of an offset the generator is told nothing, and it has one of its own.
         audio = in_float32(highpass_biquad)(audio, self.sample_rate, LOWEST_HZ)[:, :n_samples]

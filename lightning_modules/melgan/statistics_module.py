@@ -40,5 +40,5 @@ class MelGANStatisticsModule(MelGANModule):
         return self.matching(self.listen, source, reference, self.sample_rate)
 
     def listen(self, audio: Tensor) -> Heard:
-        """What of ``(B, T)`` is matched."""
+        """Compute what is matched of ``(B, T)`` audio: mel frames, and features of the discriminator."""
         return Heard(self.mel(audio, self.sample_rate), features_of(self.discriminator(audio)))

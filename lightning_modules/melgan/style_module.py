@@ -27,13 +27,13 @@ from lightning_modules.melgan.style_network import (
 
 
 class Domains(NamedTuple):
-    """Mel frames of both sides of a batch, ``(B, M, 3 · N)`` each, and the one side's translation."""
+    """The mel frames ``(B, M, 3 · N)`` of sources and references, and the translation of the sources."""
 
     source: Tensor
     translated: Tensor
     """Of ``source``, chunk by chunk."""
     target: Tensor
-    """Other clips, of the domain that ``translated`` shall belong to."""
+    """Of references: other clips, of the domain that ``translated`` shall belong to."""
 
 
 class MelGANStyleModule(MelGANModule):
@@ -101,18 +101,18 @@ class MelGANStyleModule(MelGANModule):
         ]
 
     def recordings(self, batch: TransferBatch) -> Tensor:
-        """The beginnings of both sides: their clips are longer than a vocoder needs to hear at once."""
+        """Cut both sides to their beginnings, because a vocoder needs less than a whole clip at once."""
         return super().recordings(batch)[:, : self.vocoder_frames * self.mel.hop]
 
     def domains(self, batch: TransferBatch) -> Domains:
-        """Sources, their translations and references, in the one order that both players are shown."""
+        """Compute the mel frames of sources and references, and translate those of the sources."""
         if self.training:
             self.trained_instruments.observe(batch.target_instrument)
         source, target = (self._clips(audio) for audio in (batch.source, batch.reference))
         return Domains(source, join(self.translator(split(source))), target)
 
     def _clips(self, audio: Tensor) -> Tensor:
-        """Mel frames of as much of ``(B, T)`` as three chunks need."""
+        """Compute the mel frames of as much of ``(B, T)`` as three chunks need."""
         n_frames = N_CHUNKS * self.siamese.chunk_frames
         n_samples = n_frames * self.mel.hop
         if audio.shape[-1] < n_samples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -30,10 +31,11 @@ class SixthModule(TimbreTransferModule):
         sample_rate: int,
         instruments: Sequence[str] = (),
         n_taps: int = 33,
-        loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied)
+        loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied below)
         optimizer: OptimizerCallable = torch.optim.Adam,
     ) -> None:
-        super().__init__(sample_rate, instruments, loss_weights)
+        super().__init__(sample_rate, instruments)
+        self.loss_weights = replace(loss_weights)
         self.network = ToneColour(len(instruments), n_taps)
         self.optimizer = optimizer
 
