@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "runs": ["TestedRun", "tested_runs"],
         "systems": ["System", "join_runs"],
-        "ranking": ["Entry", "Ranking", "main_ranking", "rankings"],
+        "ranking": ["RankedSystem", "Ranking", "main_ranking", "rankings"],
         "differences": ["Comparison", "compare_systems", "system_named"],
         "terminal": ["print_differences", "print_rankings"],
         "html": ["page", "store"],

@@ -23,7 +23,7 @@ from callbacks.tracking.mlflow_store import MlflowStore, connect
 from experiments.leaderboard.cells import heading, number, pair_title, value, verdict
 from experiments.leaderboard.differences import Comparison, compare_systems
 from experiments.leaderboard.pictures import learning_curves, quality_and_cost
-from experiments.leaderboard.ranking import Entry, Ranking, main_ranking
+from experiments.leaderboard.ranking import RankedSystem, Ranking, main_ranking
 from experiments.leaderboard.runs import TestedRun
 from experiments.leaderboard.systems import System
 from metrics.registry import Metric
@@ -137,7 +137,7 @@ def _head(columns: Sequence[Metric]) -> str:
     )
 
 
-def _row(entry: Entry, ranking: Ranking) -> str:
+def _row(entry: RankedSystem, ranking: Ranking) -> str:
     cells = "".join(_cell(entry, metric, _best(metric, ranking)) for metric in ranking.columns)
     system = entry.system
     names = f"<td>{escape(system.experiment)}</td><td>{escape(system.scale)}</td><td>{system.seeds}</td>"
@@ -154,7 +154,7 @@ def _best(metric: Metric, ranking: Ranking) -> float | None:
     return (max if metric.higher_is_better else min)(values) if values else None
 
 
-def _cell(entry: Entry, metric: Metric, best: float | None) -> str:
+def _cell(entry: RankedSystem, metric: Metric, best: float | None) -> str:
     interval = entry.metrics.get(metric.name)
     if interval is None:
         return "<td>–</td>"

@@ -9,9 +9,8 @@ from pathlib import Path
 from experiments.leaderboard.cells import heading, number, pair_title, value, verdict
 from experiments.leaderboard.differences import Comparison, compare_systems
 from experiments.leaderboard.pictures import learning_curves, quality_and_cost
-from experiments.leaderboard.ranking import ALL, Entry, Ranking, main_ranking
+from experiments.leaderboard.ranking import ALL, RankedSystem, Ranking, experiments_in, main_ranking
 from experiments.leaderboard.systems import System
-from experiments.leaderboard.terminal import joint_scores, systems_of
 from metrics.registry import JOINT_SCORE, METRICS, Metric
 from runtime.files import write_beside
 
@@ -66,7 +65,7 @@ def _leaderboard(
         path, "quality", "Quality against real-time factor and parameters", quality_and_cost(main)
     )
     others = [ranking for ranking in found if ranking is not main and ranking.track != ALL]
-    if shared := [ranking for ranking in others if len(systems_of([ranking])) > 1]:
+    if shared := [ranking for ranking in others if len(experiments_in([ranking])) > 1]:
         yield from ("### Joint score on the other pairs that several systems have", "", *_matrix(shared), "")
     for ours, theirs in against:
         yield from _differences(ours, theirs)
@@ -100,7 +99,7 @@ def _systems(found: Sequence[Ranking]) -> Iterator[str]:
     yield ""
 
 
-def _system_cells(own: Entry, main: Ranking) -> list[str]:
+def _system_cells(own: RankedSystem, main: Ranking) -> list[str]:
     system = own.system
     pairs = {row.pair for run in system.runs for row in run.table.rows}
     costs = (f"{system.cost[0]:.2g}", f"{system.cost[1]:,}") if system.cost else ("–", "–")
@@ -110,10 +109,11 @@ def _system_cells(own: Entry, main: Ranking) -> list[str]:
 
 
 def _matrix(shared: Sequence[Ranking]) -> Iterator[str]:
-    names = systems_of(shared)
+    names = experiments_in(shared)
     yield from _head(["track", "pair", *(f"`{name}`" for name in names)])
     for ranking in shared:
-        yield _row([ranking.track, pair_title(ranking.pair), *joint_scores(ranking, names)])
+        scores = [value(ranking.joint_scores.get(name)) for name in names]
+        yield _row([ranking.track, pair_title(ranking.pair), *scores])
 
 
 def _differences(ours: System, theirs: System) -> Iterator[str]:

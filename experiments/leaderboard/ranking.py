@@ -26,7 +26,7 @@ Cases = set[tuple[str, ...]]
 """Test cases, by the keys of their rows."""
 
 
-class Entry(NamedTuple):
+class RankedSystem(NamedTuple):
     """One system in a ranking."""
 
     system: System
@@ -50,7 +50,7 @@ class Ranking(NamedTuple):
 
     track: str
     pair: str
-    entries: tuple[Entry, ...]
+    entries: tuple[RankedSystem, ...]
     notes: tuple[str, ...] = ()
     """Sentences on which clips are compared, and on whether the systems were trained on the same music."""
 
@@ -63,6 +63,12 @@ class Ranking(NamedTuple):
     def architectures(self) -> set[str]:
         """The architectures that are compared."""
         return {entry.system.architecture for entry in self.entries if not entry.system.is_anchor}
+
+    @property
+    def joint_scores(self) -> dict[str, Interval]:
+        """The joint score of each experiment that has one; of its best entry, where it has several."""
+        scored = [entry for entry in reversed(self.entries) if JOINT_SCORE in entry.metrics]
+        return {entry.system.experiment: entry.metrics[JOINT_SCORE] for entry in scored}
 
     @property
     def columns(self) -> list[Metric]:
@@ -83,11 +89,19 @@ def main_ranking(found: Sequence[Ranking]) -> Ranking:
     return max(of_pairs, key=lambda ranking: (len(ranking.architectures), len(ranking.entries)))
 
 
+def experiments_in(found: Sequence[Ranking]) -> list[str]:
+    """The experiments in any of the rankings, without anchors, sorted."""
+    entries = [entry for ranking in found for entry in ranking.entries]
+    return sorted({entry.system.experiment for entry in entries if not entry.system.is_anchor})
+
+
 def _of_own_tests(found: Sequence[System]) -> Ranking:
     """Each system on all of its rows; metrics of a set (KAD, Fréchet distance) are those of its first run."""
     cases = [_common(system.trainings()) for system in found]
     entries = [
-        Entry(s, ALL, ALL, _intervals(s.trainings(), own) | _of_set(s.runs[0].table.set_metrics, len(own)))
+        RankedSystem(
+            s, ALL, ALL, _intervals(s.trainings(), own) | _of_set(s.runs[0].table.set_metrics, len(own))
+        )
         for s, own in zip(found, cases, strict=True)
     ]
     differ = len({frozenset(own) for own in cases}) > 1
@@ -103,7 +117,7 @@ def _of_pair(track: str, pair: str, found: Sequence[System]) -> Iterator[Ranking
     for part in parts:
         common = set.intersection(*(competing[number] for number in part))
         entries = [
-            Entry(
+            RankedSystem(
                 found[n],
                 track,
                 pair,
@@ -176,7 +190,7 @@ def _of_set(values: Mapping[str, float], n: int) -> dict[str, Interval]:
     return {name: Interval(value, None, None, n) for name, value in values.items()}
 
 
-def _ranked(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+def _ranked(entries: Sequence[RankedSystem]) -> tuple[RankedSystem, ...]:
     return tuple(sorted(entries, key=lambda entry: (-entry.joint_score, entry.system.experiment)))
 
 
@@ -186,7 +200,7 @@ def to_json(found: Sequence[Ranking]) -> str:
     return json.dumps(entries, indent=1, allow_nan=False)
 
 
-def _as_document(ranking: Ranking, entry: Entry) -> dict[str, Any]:
+def _as_document(ranking: Ranking, entry: RankedSystem) -> dict[str, Any]:
     system = entry.system
     factor, n_parameters = system.cost or (None, None)
     return {

@@ -16,8 +16,6 @@ MAX_RUNS = 5000
 class TestedRun(NamedTuple):
     """One run that was tested."""
 
-    __test__ = False  # not a test case, whatever pytest thinks of its name
-
     run_id: str
     experiment: str
     scale: str
@@ -39,6 +37,9 @@ class TestedRun(NamedTuple):
         """
         cases = frozenset(row.key for row in self.table.rows) if self.is_anchor else None
         return self.experiment, self.scale, self.seed, self.corpus, cases
+
+
+TestedRun.__test__ = False  # type: ignore[attr-defined]  # not a test case, whatever pytest thinks of its name
 
 
 def tested_runs(uri: str, tags: Mapping[str, str], every: bool, folder: Path) -> list[TestedRun]:

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from experiments.leaderboard.cells import heading, number, pair_title, value, verdict
 from experiments.leaderboard.differences import Comparison
-from experiments.leaderboard.ranking import ALL, Entry, Ranking, main_ranking
+from experiments.leaderboard.ranking import ALL, RankedSystem, Ranking, experiments_in, main_ranking
 from experiments.leaderboard.systems import System
-from metrics.registry import JOINT_SCORE, Metric
+from metrics.registry import Metric
 
 GROUP_STYLES = {"joint": "bold", "content": "cyan", "timbre": "magenta", "signal": "green"}
 VERDICT_STYLES = {"better": "green", "worse": "red", "": "dim"}
@@ -93,7 +93,7 @@ def _table(ranking: Ranking) -> Table:
     return table
 
 
-def _cells(entry: Entry, columns: Sequence[Metric]) -> list[str]:
+def _cells(entry: RankedSystem, columns: Sequence[Metric]) -> list[str]:
     values = [value(entry.metrics.get(metric.name), metric.group == "joint") for metric in columns]
     return [_name(entry.system), entry.system.scale, entry.system.seeds, str(entry.n_clips), *values]
 
@@ -103,27 +103,16 @@ def _name(system: System) -> str:
 
 
 def _matrix(rest: Sequence[Ranking]) -> Table:
-    names = systems_of(rest)
+    names = experiments_in(rest)
     table = Table(
         "track", "pair", title="joint score of the other pairs", title_justify="left", title_style="bold"
     )
     for name in names:
         table.add_column(name, justify="right")
     for ranking in rest:
-        table.add_row(ranking.track, pair_title(ranking.pair), *joint_scores(ranking, names))
+        scores = [value(ranking.joint_scores.get(name)) for name in names]
+        table.add_row(ranking.track, pair_title(ranking.pair), *scores)
     return table
-
-
-def systems_of(found: Sequence[Ranking]) -> list[str]:
-    """The experiments in any of the rankings, without anchors, sorted."""
-    entries = [entry for ranking in found for entry in ranking.entries]
-    return sorted({entry.system.experiment for entry in entries if not entry.system.is_anchor})
-
-
-def joint_scores(ranking: Ranking, names: Sequence[str]) -> list[str]:
-    """The joint score of each named experiment in a ranking, a dash where it was not tested."""
-    scores = {e.system.experiment: e.metrics.get(JOINT_SCORE) for e in reversed(ranking.entries)}
-    return [value(scores.get(name)) for name in names]
 
 
 def _costs(found: Sequence[System]) -> Table:

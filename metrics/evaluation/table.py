@@ -31,8 +31,6 @@ class Interval(NamedTuple):
 class TestRow(NamedTuple):
     """The values of one example."""
 
-    __test__ = False  # not a test case, whatever pytest thinks of its name
-
     track: str
     pair: str
     """``source_instrument->target_instrument``."""
@@ -55,6 +53,9 @@ class TestRow(NamedTuple):
         """The value of a metric, NaN where the example has none."""
         value = self.metrics.get(metric)
         return np.nan if value is None else value
+
+
+TestRow.__test__ = False  # type: ignore[attr-defined]  # not a test case, whatever pytest thinks of its name
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import soundfile
+from rich.console import Console
 
 from callbacks.tracking.mlflow_store import connect
 from experiments import compare
@@ -24,9 +25,10 @@ from experiments.leaderboard.cells import verdict
 from experiments.leaderboard.differences import compare_systems
 from experiments.leaderboard.markdown import begin, end
 from experiments.leaderboard.pictures import read_curves
-from experiments.leaderboard.ranking import Entry, Ranking, main_ranking, rankings
+from experiments.leaderboard.ranking import RankedSystem, Ranking, main_ranking, rankings
 from experiments.leaderboard.runs import TestedRun
 from experiments.leaderboard.systems import System, join_runs
+from experiments.leaderboard.terminal import print_rankings
 from metrics.evaluation.table import TestRow, TestTable
 from metrics.registry import METRICS
 from runtime.errors import UserError
@@ -166,7 +168,7 @@ def only_ranking(*runs: TestedRun) -> Ranking:
     return ranking
 
 
-def entries(found: list[System]) -> list[Entry]:
+def entries(found: list[System]) -> list[RankedSystem]:
     return [entry for ranking in rankings(found) for entry in ranking.entries]
 
 
@@ -219,6 +221,17 @@ def test_the_main_ranking_compares_most_architectures() -> None:
     two = [run_with(f"two{i}", *rows({"p": 0.5}, pair="c->d"), architecture=f"{i}") for i in range(2)]
     found = rankings(join_runs([*crowd, *two]))
     assert main_ranking(found).pair == "c->d"
+
+
+def test_of_many_pairs_one_has_a_table_and_the_others_a_row() -> None:
+    pairs = [f"{letter}->z" for letter in "abcdefghijklm"]
+    clips = [row for pair in pairs for row in rows({"p": 0.25, "q": 0.75}, pair=pair)]
+    found = rankings(join_runs([run_with("ours", *clips), run_with("theirs", *clips[2:])]))
+    console = Console(file=io.StringIO(), width=200)
+    print_rankings(found, console)
+    text = console.file.getvalue()
+    assert "monophonic · b → z" in text and "all tracks and pairs" in text  # the first with two architectures
+    assert re.search(r"a → z +│ +0\.500 │ +– │", text) and re.search(r"c → z +│ +0\.500 │ +0\.500 │", text)
 
 
 def test_a_small_advantage_on_every_piece_shows_when_clips_are_paired() -> None:
