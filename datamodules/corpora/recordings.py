@@ -86,8 +86,8 @@ class RecordingsCorpus(CorpusSource):
         """Find the folders of the splits; the root alone, without a split, where there are none."""
         if not self.root.is_dir():
             raise CorpusError(f"{self.root} is not a folder; give one with a folder of audio per instrument.")
-        found = find_split_folders(self.root, _folders(self.root))
-        return dict(found) if found else {None: self.root}
+        found: dict[str | None, Path] = {**find_split_folders(self.root, _folders(self.root))}
+        return found or {None: self.root}
 
     def _find_instruments(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
         folders = (folder for parent in self._split_folders.values() for folder in _folders(parent))
