@@ -1,4 +1,4 @@
-"""Lightning callbacks: what happens beside training; `tracking` records a run, `plots` draws pictures of it."""
+"""Lightning callbacks: what happens beside training; `tracking` records a run, `plots` draws its pictures."""
 
 from importlib import import_module
 from typing import Any

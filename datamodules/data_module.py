@@ -149,9 +149,9 @@ class TransferDataModule(L.LightningDataModule):
 
     @property
     def has_pairs(self) -> bool:
-        """Whether training pieces exist on source and target instruments, as in corpora rendered from scores.
+        """Whether training pieces exist on both a source and a target instrument. Available after `setup`.
 
-        Available after `setup`. Corpora of recordings have no pairs.
+        Corpora that are rendered from scores have such pairs, corpora of recordings have none.
         """
         return has_pairs(self.selection(self.reference_s))
 
@@ -182,10 +182,13 @@ class TransferDataModule(L.LightningDataModule):
         )
 
     def _note_without_pairs(self) -> str:
+        evaluation = (
+            "validation and test have no targets, and compare a transfer's notes with the source and its "
+            "timbre with the reference"
+        )
+        consequences = "; ".join(filter(None, (evaluation, self.training_without_pairs)))
         return (
-            f"Note: {self.corpus_root} has no pairs (pieces on a source and a target instrument), so "
-            "validation and test have no targets: they compare a transfer's notes with the source, and its "
-            f"timbre with the reference{self.training_without_pairs and '; '}{self.training_without_pairs}."
+            f"Note: {self.corpus_root} has no piece on both a source and a target instrument: {consequences}."
         )
 
     # ------------------------------------------------------------------ loaders

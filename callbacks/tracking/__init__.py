@@ -1,7 +1,7 @@
 """The record of a run: its journal of events and their delivery to MLflow, its lock and its checkpoints.
 
-`tracker.RunTracker` is the logger that Lightning is given: it makes events of what is logged. A `Journal` keeps
-them in the run's folder, and a `Sender` or `deliver` sends them to an `MlflowStore`.
+`tracker.RunTracker` is the logger that Lightning is given: it makes events of what is logged. A `Journal`
+keeps them in the run's folder, and a `Sender` or `deliver` sends them to an `MlflowStore`.
 """
 
 from callbacks.tracking.events import (

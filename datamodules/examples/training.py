@@ -6,13 +6,14 @@ number of workers and ranks (see `datamodules.examples.batching`).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from datamodules.corpora.corpus import Corpus, CorpusError, Item, NoPairsError
+from datamodules.corpora.corpus import DEFAULT_BANK, Corpus, CorpusError, Item, NoPairsError
 from datamodules.examples.augmentation import Augmentation, Equalizer, Gain
 from datamodules.examples.batching import Example, ExampleKey
 
@@ -124,17 +125,16 @@ class TrainingData(Dataset[Example]):
 
 def has_pairs(selection: Selection) -> bool:
     """Tell whether a training piece is played by both a source and another, target instrument."""
-    played_by: dict[str, set[str]] = {}
-    for item in selection.corpus.select("train"):
-        if item.track in selection.tracks:
-            played_by.setdefault(item.piece, set()).add(item.instrument)
     sources, targets = set(selection.source_instruments), set(selection.target_instruments)
-    return any(
-        source != target
-        for instruments in played_by.values()
-        for source in instruments & sources
-        for target in instruments & targets
-    )
+    played_by: dict[str, set[str]] = defaultdict(set)
+    for item in selection.corpus.items:
+        if (item.split, item.bank) != ("train", DEFAULT_BANK) or item.track not in selection.tracks:
+            continue
+        instruments = played_by[item.piece]
+        instruments.add(item.instrument)
+        if any(a != b for a in instruments & sources for b in instruments & targets):
+            return True
+    return False
 
 
 class PairedData(TrainingData):

@@ -171,12 +171,15 @@ class SuiteCLI(LightningCLI):
         if settings.logger is not False:
             kwargs["logger"] = self._tracker()
         kwargs["plugins"] = [WholeCheckpoints(), *listed(settings.plugins)]
+        callbacks = listed(settings.callbacks)
         if (decay := self._get(self.config, "ema_decay")) is not None:
-            kwargs["callbacks"] = [*listed(settings.callbacks), averaging(decay)]
+            callbacks = [*callbacks, averaging(decay)]
         if self._get(self.config, "compile"):
             compile_networks(self.model)
-        known = process_settings(vars(settings)) | stepping_settings(vars(settings), self.model)
-        return super().instantiate_trainer(**known, **kwargs)
+        kwargs["callbacks"] = callbacks
+        kwargs |= process_settings(vars(settings))
+        kwargs |= stepping_settings(vars(settings), self.model, callbacks)
+        return super().instantiate_trainer(**kwargs)
 
     def _tracker(self) -> RunTracker:
         config = self.config[self.subcommand]
@@ -217,9 +220,7 @@ class SuiteCLI(LightningCLI):
         path = getattr(callback, "best_model_path", None) or getattr(callback, "last_model_path", None)
         of_best = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True}
         if config.validate_after_fit:
-            self.model.validates_thoroughly = True
             self.trainer.validate(self.model, **of_best)
-            self.model.validates_thoroughly = False
         if config.test_after_fit:
             self.trainer.test(self.model, **of_best)
 

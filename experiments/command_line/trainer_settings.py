@@ -13,27 +13,30 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from lightning_modules.adversarial_module import Stepping
-from lightning_modules.transfer_module import TimbreTransferModule
 from runtime.errors import UserError
 
 HALF = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
 
 
-def stepping_settings(trainer: Mapping[str, Any], module: TimbreTransferModule) -> dict[str, Any]:
-    """Give accumulation and clipping to a module that optimises by hand, for which Lightning refuses them.
+def stepping_settings(
+    trainer: Mapping[str, Any], module: L.LightningModule, callbacks: Sequence[L.Callback] = ()
+) -> dict[str, Any]:
+    """Settings to put over a trainer's whose module optimises by hand: a `Stepping`, which Lightning accepts.
 
-    Returns:
-        Settings to put over the trainer's.
+    Args:
+        trainer: settings of accumulation, clipping and precision.
+        module: what is trained.
+        callbacks: the trainer's, beside which the `Stepping` is put.
 
     Raises:
-        UserError: a switch has a value that means nothing.
+        UserError: a setting has a value that means nothing.
     """
     n_batches, clip_val = trainer["accumulate_grad_batches"], trainer["gradient_clip_val"]
     if n_batches < 1:
@@ -47,8 +50,9 @@ def stepping_settings(trainer: Mapping[str, Any], module: TimbreTransferModule) 
         )
     if module.automatic_optimization:
         return {}
-    module.stepping = Stepping(n_batches, clip_val, trainer["gradient_clip_algorithm"] or "norm")
-    return {"accumulate_grad_batches": 1, "gradient_clip_val": None, "gradient_clip_algorithm": None}
+    stepping = Stepping(n_batches, clip_val, trainer["gradient_clip_algorithm"] or "norm")
+    unset = {"accumulate_grad_batches": 1, "gradient_clip_val": None, "gradient_clip_algorithm": None}
+    return {**unset, "callbacks": [*callbacks, stepping]}
 
 
 def averaging(decay: float) -> L.Callback:

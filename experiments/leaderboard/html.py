@@ -72,9 +72,8 @@ def store(text: str, uri: str, folder: Path) -> None:
     path = folder / "leaderboard.html"
     path.write_text(text, encoding="utf-8")
     tracking = MlflowStore(uri)
-    started = RunStarted("leaderboard", time.strftime("%Y-%m-%d_%H-%M-%S"), uuid.uuid4().hex)
-    run_id = tracking.open_run(started)
-    tracking.send(run_id, [Artifact(path.name), StatusChanged("FINISHED")], folder)
+    start = RunStarted("leaderboard", time.strftime("%Y-%m-%d_%H-%M-%S"), uuid.uuid4().hex)
+    tracking.send(tracking.open_run(start), [Artifact(path.name), StatusChanged("FINISHED")], folder)
 
 
 def _tables(found: Sequence[Group]) -> Iterator[str]:

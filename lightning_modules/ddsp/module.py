@@ -20,7 +20,6 @@ from lightning_modules.ddsp.network import DDSPNetwork
 from lightning_modules.ddsp.pitch_repair import repair_pitch
 from lightning_modules.ddsp.statistics import TargetStatistics
 from lightning_modules.ddsp.synthesizers import Synthesizer, on_hop_grid
-from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.trained_instruments import TrainedInstruments
 from lightning_modules.transfer_module import TimbreTransferModule
 
@@ -50,6 +49,9 @@ class DDSPModule(TimbreTransferModule):
         noise_seed: seed of the noise at inference, so that equal sources give equal results.
     """
 
+    loss_weights: LossWeights
+    adaptation: Adaptation
+
     def __init__(
         self,
         network: DDSPNetwork,
@@ -64,15 +66,13 @@ class DDSPModule(TimbreTransferModule):
         optimizer: OptimizerCallable = torch.optim.Adam,
         noise_seed: int = 0,
     ) -> None:
-        super().__init__(sample_rate, instruments)
-        self.save_hyperparameters()
+        super().__init__(sample_rate, instruments, loss_weights)
         self.network = network
         self.synthesizer = synthesizer or Synthesizer()
         self.pitch_tracker = pitch_tracker or PestoTracker()
         self.articulation = articulation
         self.adaptation = replace(adaptation)
         self.spectral_loss = spectral_loss or SpectralLoss()
-        self.loss_weights = replace(loss_weights)
         self.optimizer = optimizer
         self.noise_seed = noise_seed
         self.statistics = TargetStatistics()
@@ -90,14 +90,25 @@ class DDSPModule(TimbreTransferModule):
         optimizer.param_groups[1]["lr"] *= ARTICULATION_RATE
         return optimizer
 
-    def training_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
-        """Resynthesize segments of the instrument from their own features."""
-        target, features = self._training_pair(batch)
-        self._observe(features, batch.target_instrument)
+    def loss_terms(self, batch: TransferBatch) -> dict[str, Tensor]:
+        """Resynthesize segments of the instrument from their own features, and compare.
+
+        The articulation has terms where a batch holds, or was read with, another instrument's features.
+        """
+        target = batch.source if batch.target is None else batch.target
+        features, source_features = self._features_of(batch)
+        if self.training:
+            self.statistics.update(features, detect_notes(features, self.adaptation))
+            self.trained_instruments.observe(batch.target_instrument)
         preds = self.synthesize(self._own_conditioning(features), target.shape[-1])
-        terms = self.spectral_loss(preds, target)._asdict() | self._articulation_terms(batch)
-        self.log_dict({f"train/{name}": value for name, value in terms.items()})
-        return weighted_sum(terms, self.loss_weights) + self._nothing_of_all()
+        terms = self.spectral_loss(preds, target)._asdict()
+        if self.articulation is not None and source_features is not None:
+            terms |= self.articulation.terms(source_features, features)._asdict()
+        return terms
+
+    def training_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
+        """Compute and log the losses of a batch."""
+        return super().training_step(batch, batch_idx) + self._nothing_of_all()
 
     def _nothing_of_all(self) -> Tensor:
         """Zero, with a gradient of zero for every parameter.
@@ -107,18 +118,13 @@ class DDSPModule(TimbreTransferModule):
         """
         return 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
 
-    def _articulation_terms(self, batch: TransferBatch) -> dict[str, Tensor]:
-        if self.articulation is None or batch.features is None or batch.source_features is None:
-            return {}
-        return self.articulation.terms(batch.source_features, batch.features)._asdict()
-
-    def _training_pair(self, batch: TransferBatch) -> tuple[Tensor, Features]:
-        target = batch.source if batch.target is None else batch.target
-        return target, self.extract(target) if batch.features is None else batch.features
-
-    def _observe(self, features: Features, instrument: Tensor) -> None:
-        self.statistics.update(features, detect_notes(features, self.adaptation))
-        self.trained_instruments.observe(instrument)
+    def _features_of(self, batch: TransferBatch) -> tuple[Features, Features | None]:
+        """Features of the target and, of pairs, of the source; heard where the data module gave none."""
+        if batch.features is not None:
+            return batch.features, batch.source_features
+        if batch.target is None:
+            return self.extract(batch.source), None
+        return self.extract(batch.target), self.extract(batch.source) if self.articulation else None
 
     def _own_conditioning(self, features: Features) -> Conditioning:
         """Features of the instrument itself: repaired as in `adapt`, mapped to nothing."""

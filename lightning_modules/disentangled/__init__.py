@@ -1,5 +1,7 @@
-"""Style and content taken apart, and put together patch by patch (the disentangled-latents document)."""
+"""The disentangled model: style and content are encoded apart and decoded together (docs/disentangled.md)."""
 
+from lightning_modules.disentangled.losses import LossWeights
 from lightning_modules.disentangled.module import DisentangledModule
+from lightning_modules.disentangled.network import ContentEncoder, Decoder, Discriminator, StyleEncoder
 
-__all__ = ["DisentangledModule"]
+__all__ = ["ContentEncoder", "Decoder", "Discriminator", "DisentangledModule", "LossWeights", "StyleEncoder"]

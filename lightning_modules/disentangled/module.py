@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, distributed
 from torch.nn.functional import layer_norm, pad
-from torch.optim import Optimizer
 from torchaudio.functional import melscale_fbanks
 
 from datamodules.batch import TransferBatch
 from datamodules.corpora.corpus import CorpusError
 from datamodules.features.spectrum_statistics import UNIFIED, StatisticsCache
-from lightning_modules.adversarial_module import Attempts, take_turn
+from lightning_modules.adversarial_module import AdversarialModule
 from lightning_modules.disentangled import losses
 from lightning_modules.disentangled.losses import LossWeights
 from lightning_modules.disentangled.network import (
@@ -29,7 +27,6 @@ from lightning_modules.disentangled.spectra import Normalisation, Representation
 from lightning_modules.layers.dsp.slices import in_slices, whole_slices
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
-from lightning_modules.transfer_module import TimbreTransferModule
 
 N_MELS = 64
 
@@ -45,7 +42,7 @@ class Embeddings(NamedTuple):
     """``(S,)`` long, the instruments."""
 
 
-class Attempt(NamedTuple):
+class Forward(NamedTuple):
     """Levels ``(…, F, N)`` that the decoder gives, beside those that it should give."""
 
     embeddings: Embeddings
@@ -63,7 +60,7 @@ def views_of(content: Tensor) -> list[Tensor]:
     return [content.mean(1), content.flatten(0, 1)]
 
 
-class DisentangledModule(TimbreTransferModule):
+class DisentangledModule(AdversarialModule[Forward]):
     """Encodes what is played and how it sounds by themselves, and decodes one recording's with another's.
 
     Learns from pairs (`OneShotDataModule`), unpaired recordings (`UnpairedDataModule`) or single ones
@@ -89,6 +86,8 @@ class DisentangledModule(TimbreTransferModule):
         discriminator_optimizer: of the discriminator.
     """
 
+    loss_weights: LossWeights
+    discriminator_first = False
     class_embeddings: Tensor
     known: Tensor
     mel_filters: Tensor
@@ -106,13 +105,11 @@ class DisentangledModule(TimbreTransferModule):
         discriminator_hidden: Sequence[int] = (128, 128),
         memory: float = 0.95,
         clip_norm: float = 0.5,
-        loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied below)
+        loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied)
         generator_optimizer: OptimizerCallable = torch.optim.AdamW,
         discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
     ) -> None:
-        super().__init__(sample_rate, instruments)
-        self.save_hyperparameters()
-        self.automatic_optimization = False
+        super().__init__(sample_rate, instruments, loss_weights, generator_optimizer, discriminator_optimizer)
         self.representation = representation or Representation()
         self.style_encoder, self.content_encoder, self.decoder = style_encoder, content_encoder, decoder
         self._require_fitting_sizes(slice_frames, overlap_frames)
@@ -121,10 +118,8 @@ class DisentangledModule(TimbreTransferModule):
         size = style_encoder.trunk.size
         self.discriminator = Discriminator(size, len(self.instruments), discriminator_hidden)
         self.normalisation = Normalisation(self.representation.n_bins)
-        self.memory, self.clip_norm = memory, clip_norm
-        self.loss_weights = replace(loss_weights)
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
+        self.memory = memory
+        self.generator_max_norm = self.discriminator_max_norm = clip_norm
         self.register_buffer("class_embeddings", torch.zeros(len(self.instruments), size))
         self.register_buffer("known", torch.zeros(len(self.instruments), dtype=torch.bool))
         n_bins = self.representation.n_fourier_bins
@@ -134,7 +129,8 @@ class DisentangledModule(TimbreTransferModule):
     # -------------------------------------------------------------------------------------- normalisation
 
     def prepare_data(self) -> None:
-        """Measure the training split, once; Lightning calls it in one process a machine."""
+        """Measure the training split, once; see `TimbreTransferModule.prepare_data`."""
+        super().prepare_data()
         cache = self._statistics()
         if cache is not None:
             cache.build()
@@ -146,7 +142,7 @@ class DisentangledModule(TimbreTransferModule):
             self.normalisation.adopt(cache.read()[UNIFIED])
 
     def _statistics(self) -> StatisticsCache | None:
-        corpus = getattr(getattr(self.trainer, "datamodule", None), "corpus", None)
+        corpus = self.corpus
         return StatisticsCache(corpus, self.representation.name, self._parts) if corpus else None
 
     def _parts(self, audio: Tensor) -> Tensor:
@@ -156,49 +152,7 @@ class DisentangledModule(TimbreTransferModule):
 
     # ------------------------------------------------------------------------------------------ training
 
-    def configure_optimizers(self) -> list[Optimizer]:
-        """One optimizer for encoders and decoder, one for the discriminator."""
-        networks = (self.style_encoder, self.content_encoder, self.decoder)
-        learners = [parameter for network in networks for parameter in network.parameters()]
-        return [
-            self.generator_optimizer(learners),
-            self.discriminator_optimizer(self.discriminator.parameters()),
-        ]
-
-    def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
-        """A turn of encoders and decoder, then one of the discriminator on the same embeddings."""
-        if not (batches := self.batches_of_step(batch)):
-            return
-        generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
-        attempts = Attempts(self._remembered_attempt, batches)
-        losses = attempts.learn(lambda a: self._generator_loss(a, "train"))
-        take_turn(self, generator, losses, self.clip_norm)
-        losses = attempts.judge(lambda a: self._discriminator_loss(a, "train"))
-        take_turn(self, discriminator, losses, self.clip_norm)
-
-    def _remembered_attempt(self, batch: TransferBatch) -> Attempt:
-        attempt = self.attempt(batch)
-        self._remember(attempt.embeddings)
-        return attempt
-
-    def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
-        """Measure the transfer, and the losses of training for what is generated."""
-        preds = super().validation_step(batch, batch_idx)
-        self._measure_losses(batch, "val")
-        return preds
-
-    def test_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
-        """Measure the transfer, and the losses of training for what is generated."""
-        preds = super().test_step(batch, batch_idx)
-        self._measure_losses(batch, "test")
-        return preds
-
-    def _measure_losses(self, batch: TransferBatch, stage: str) -> None:
-        attempt = self.attempt(batch)
-        self._generator_loss(attempt, stage)
-        self._discriminator_loss(attempt, stage)
-
-    def attempt(self, batch: TransferBatch) -> Attempt:
+    def forward_batch(self, batch: TransferBatch) -> Forward:
         """Rebuild every whole slice of the batch and, where there are targets, transfer the sources."""
         paired = batch.target is not None
         sources = self.whole_slices(batch.source)
@@ -218,7 +172,9 @@ class DisentangledModule(TimbreTransferModule):
             wanted = self.style(batch.reference).repeat_interleave(len(sources) // len(batch.source), 0)
         target_levels = levels[len(sources) :][:n_pairs]
         transferred = self._decoded(content[:n_pairs], wanted, target_levels)
-        return Attempt(embeddings, rebuilt, levels, transferred, target_levels)
+        if self.training:
+            self._remember(embeddings)
+        return Forward(embeddings, rebuilt, levels, transferred, target_levels)
 
     def embed(self, slices: Tensor, classes: Tensor) -> Embeddings:
         """Style and content of slices with context, see `whole_slices`."""
@@ -235,15 +191,15 @@ class DisentangledModule(TimbreTransferModule):
         styles = self.style_encoder(self.normalisation(spectra)).unflatten(0, (len(recording), -1)).mean(1)
         return layer_norm(styles, styles.shape[-1:])
 
-    def generator_terms(self, attempt: Attempt) -> dict[str, Tensor]:
-        """Every term of `LossWeights`, unweighted."""
-        content, styles, classes = (self._of_all_processes(part) for part in attempt.embeddings)
+    def generator_terms(self, forward: Forward) -> dict[str, Tensor]:
+        """Compute every term of `LossWeights`, unweighted; ``transfer`` only of pairs."""
+        content, styles, classes = (self._of_all_processes(part) for part in forward.embeddings)
         views = views_of(content)
         told = [losses.confusion(self.discriminator(view), self.known) for view in views]
         dependence = [losses.hsic(styles.repeat_interleave(len(v) // len(styles), 0), v) for v in views]
         return {
-            **self._spectral_terms(attempt.rebuilt, attempt.levels),
-            "transfer": self._transfer_loss(attempt),
+            **self._spectral_terms(forward.rebuilt, forward.levels),
+            **self._transfer_term(forward),
             "hsic": torch.stack(dependence).mean(),
             "info_nce": losses.info_nce(styles, classes),
             "margin": losses.margin(styles, classes),
@@ -251,8 +207,31 @@ class DisentangledModule(TimbreTransferModule):
             + torch.stack(told).mean(),
         }
 
+    def _transfer_term(self, forward: Forward) -> dict[str, Tensor]:
+        if not len(forward.transferred):
+            return {}
+        terms = self._spectral_terms(forward.transferred, forward.target_levels)
+        return {"transfer": weighted_sum(terms, self.loss_weights)}
+
+    def discriminator_terms(self, forward: Forward) -> dict[str, Tensor]:
+        """Compute the discriminator's loss: how well it names the instrument from style and from content."""
+        content, styles, classes = forward.embeddings
+        of_style = losses.naming(self.discriminator(styles.detach()), classes, self.known)
+        of_mean, of_patches = (
+            losses.naming(
+                self.discriminator(view), classes.repeat_interleave(len(view) // len(classes)), self.known
+            )
+            for view in views_of(content.detach())
+        )
+        return {
+            "discriminator": of_style + (of_mean + of_patches) / 2,
+            "naming_of_style": of_style,
+            "naming_of_content": of_mean,
+            "naming_of_patches": of_patches,
+        }
+
     def _spectral_terms(self, preds: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Of levels ``(S, F, N)``."""
+        """The terms that compare levels ``(S, F, N)``."""
         a, b = self.normalisation.magnitude(preds), self.normalisation.magnitude(target)
         return {
             "level": (preds - target).abs().mean(),
@@ -261,31 +240,6 @@ class DisentangledModule(TimbreTransferModule):
             "perceptual": losses.perceptual_distance(a, b, self.mel_filters),
             "convergence": losses.spectral_convergence(a, b),
         }
-
-    def _transfer_loss(self, attempt: Attempt) -> Tensor:
-        if not len(attempt.transferred):
-            return attempt.rebuilt.new_zeros(())
-        return weighted_sum(
-            self._spectral_terms(attempt.transferred, attempt.target_levels), self.loss_weights
-        )
-
-    def _generator_loss(self, attempt: Attempt, stage: str) -> Tensor:
-        terms = self.generator_terms(attempt)
-        self.log_terms(stage, terms, len(attempt.levels))
-        return weighted_sum(terms, self.loss_weights)
-
-    def _discriminator_loss(self, attempt: Attempt, stage: str) -> Tensor:
-        content, styles, classes = attempt.embeddings
-        of_style = losses.naming(self.discriminator(styles.detach()), classes, self.known)
-        of_mean, of_patches = (
-            losses.naming(
-                self.discriminator(view), classes.repeat_interleave(len(view) // len(classes)), self.known
-            )
-            for view in views_of(content.detach())
-        )
-        named = {"style": of_style, "content": of_mean, "patches": of_patches}
-        self.log_terms(stage, {f"naming_of_{part}": value for part, value in named.items()}, len(classes))
-        return of_style + (of_mean + of_patches) / 2
 
     @torch.no_grad()
     def _remember(self, embeddings: Embeddings) -> None:
@@ -297,7 +251,7 @@ class DisentangledModule(TimbreTransferModule):
             self.known[c] = True
 
     def _of_all_processes(self, part: Tensor) -> Tensor:
-        """Of the recordings of every process, with gradients, so that losses compare them as one would."""
+        """Gather a part of the embeddings from all processes, with gradients, so that losses compare all."""
         if not (distributed.is_available() and distributed.is_initialized()):
             return part
         gathered = self.all_gather(part, sync_grads=part.requires_grad)

@@ -1,22 +1,24 @@
-"""From terms to a loss: one name for each, from the config to the weight to the log."""
+"""How terms become a loss: each has one name, from the config to the weight to the log."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 
-def weighted_sum(terms: Mapping[str, Tensor], weights: Any) -> Tensor:
-    """The loss: every term times the weight of its name, and the only place where weights are applied.
+def weighted_sum(terms: Mapping[str, Tensor], weights: object) -> Tensor:
+    """Sum the terms, each times the weight of its name; weights are applied nowhere else.
 
-    Terms of weight 0 are left out and not multiplied: what is measured only may be infinite.
+    A term of weight 0 is left out and not multiplied, because a term that is only measured may be infinite.
 
     Args:
         terms: scalars by name.
         weights: an architecture's ``LossWeights``, with a field of that name for each term.
+
+    Returns:
+        The loss, a scalar.
     """
     factors = {name: getattr(weights, name) for name in terms}
     return torch.stack(

@@ -17,7 +17,7 @@ class LossWeights:
 
     mel: float = 45.0
     """`mel_distance` to the target."""
-    mr_stft: float = 10.0
+    stft: float = 10.0
     """`layers.spectral.mr_stft` to the target."""
     adversarial: float = 1.0
     """What the discriminators hold against the output."""

@@ -9,33 +9,27 @@ from typing import NamedTuple
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
-from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
 from datamodules.corpora.corpus import CorpusError
-from lightning_modules.adversarial_module import Attempts, take_turn
+from lightning_modules.adversarial_module import AdversarialModule
 from lightning_modules.layers.adversarial import AdversarialLoss, LeastSquaresLoss
 from lightning_modules.layers.dsp.spectral import mr_stft
-from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.mambamuse.discriminators import PeriodsAndScales
 from lightning_modules.mambamuse.losses import LossWeights, mel_distance
 from lightning_modules.mambamuse.network import StyleStrengths, UNet
 from lightning_modules.mambamuse.stream import Stream
-from lightning_modules.transfer_module import TimbreTransferModule
-
-MAX_NORM = {"generator": 3.0, "discriminator": 2.0}
-"""Gradients of either player are scaled down to this (the document's)."""
 
 
-class Attempt(NamedTuple):
-    """Audio ``(B, T)``: what the network makes of the sources of a batch, and the answers."""
+class Forward(NamedTuple):
+    """Audio ``(B, T)``: what the network makes of the sources of a batch, and the targets."""
 
     preds: Tensor
     target: Tensor
 
 
-class MambaMuseModule(TimbreTransferModule):
+class MambaMuseModule(AdversarialModule[Forward]):
     """Plays a source as a reference sounds, also one of an instrument it never heard.
 
     Trained on `OneShotDataModule`: on pairs, with a reference of another piece on the target's instrument;
@@ -55,7 +49,10 @@ class MambaMuseModule(TimbreTransferModule):
         discriminator_optimizer: of the discriminator.
     """
 
+    loss_weights: LossWeights
+    adaptation: StyleStrengths
     averages_references = True
+    generator_max_norm, discriminator_max_norm = 3.0, 2.0  # the document's
 
     def __init__(
         self,
@@ -70,74 +67,40 @@ class MambaMuseModule(TimbreTransferModule):
         generator_optimizer: OptimizerCallable = torch.optim.AdamW,
         discriminator_optimizer: OptimizerCallable = torch.optim.AdamW,
     ) -> None:
-        super().__init__(sample_rate, instruments)
-        self.save_hyperparameters()
-        self.automatic_optimization = False
+        super().__init__(sample_rate, instruments, loss_weights, generator_optimizer, discriminator_optimizer)
+        self.adversarial_loss = adversarial_loss or LeastSquaresLoss()
         self.network = network
         self.discriminator = discriminator
-        self.adaptation: StyleStrengths = replace(strengths)
-        self.adversarial_loss = adversarial_loss or LeastSquaresLoss()
-        self.loss_weights = replace(loss_weights)
+        self.adaptation = replace(strengths)
         self.segment_share = segment_share
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
 
     # ------------------------------------------------------------------------------------------ training
 
-    def configure_optimizers(self) -> list[Optimizer]:
-        """One for each player."""
-        generator = self.generator_optimizer(self.network.parameters())
-        if self.discriminator is None:
-            return [generator]
-        return [generator, self.discriminator_optimizer(self.discriminator.parameters())]
+    @property
+    def is_judged(self) -> bool:
+        """See `AdversarialModule.is_judged`."""
+        return self.loss_weights.adversarial > 0
 
-    def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
-        """The discriminator's turn, then the network's, on the same audio."""
-        if not (batches := self.batches_of_step(batch)):
-            return
-        attempts = Attempts(self.attempt, batches)
-        optimizers = self.optimizers()
-        generator, *judge = optimizers if isinstance(optimizers, list) else [optimizers]
-        if judge and self.loss_weights.adversarial:
-            take_turn(self, judge[0], attempts.judge(self._discriminator_loss), MAX_NORM["discriminator"])
-        take_turn(self, generator, attempts.learn(self._generator_loss), MAX_NORM["generator"])
-
-    def attempt(self, batch: TransferBatch) -> Attempt:
+    def forward_batch(self, batch: TransferBatch) -> Forward:
         """Transfer the beginnings of the batch's sources: `segment_share` of them."""
-        n_samples = max(1, round(self.segment_share * batch.source.shape[-1]))
-        source, target = batch.source[:, :n_samples], self._target(batch)[:, :n_samples]
-        return Attempt(self.transfer(source, batch.reference), target)
+        target = self.targets_of(batch)
+        n_samples = max(1, round(self.segment_share * target.shape[-1]))
+        preds = self.transfer(batch.source[:, :n_samples], batch.reference)
+        return Forward(preds, target[:, :n_samples])
 
-    def generator_terms(self, preds: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Every term of the network's loss, unweighted; the discriminator's only once it has a say."""
-        terms = {
-            "mel": mel_distance(preds, target, self.sample_rate),
-            "mr_stft": mr_stft(preds, target),
-        }
-        if self.discriminator is not None and self.loss_weights.adversarial:
+    def generator_terms(self, forward: Forward) -> dict[str, Tensor]:
+        """Compute every term of `LossWeights`, unweighted; the discriminator's only while it learns."""
+        preds, target = forward
+        terms = {"mel": mel_distance(preds, target, self.sample_rate), "stft": mr_stft(preds, target)}
+        if self.discriminator is not None and self.is_judged:
             terms["adversarial"] = self.adversarial_loss.generator(self.discriminator(preds))
         return terms
 
-    def _generator_loss(self, attempt: Attempt) -> Tensor:
-        terms = self.generator_terms(*attempt)
-        self.log_dict({f"train/{name}": value for name, value in terms.items()})
-        return weighted_sum(terms, self.loss_weights)
-
-    def _discriminator_loss(self, attempt: Attempt) -> Tensor:
-        assert self.discriminator is not None  # who has none has no optimizer for it
-        real, fake = self.discriminator(attempt.target), self.discriminator(attempt.preds.detach())
-        loss = self.adversarial_loss.discriminator(real, fake)
-        self.log("train/discriminator", loss)
-        return loss
-
-    @staticmethod
-    def _target(batch: TransferBatch) -> Tensor:
-        if batch.target is None:
-            raise CorpusError(
-                "MambaMuse learns from answers, and this batch has none: use "
-                "datamodules.data_module.OneShotDataModule, which makes them of recordings, too."
-            )
-        return batch.target
+    def discriminator_terms(self, forward: Forward) -> dict[str, Tensor]:
+        """Compute the discriminator's loss."""
+        assert self.discriminator is not None  # else it has no turn
+        real, fake = self.discriminator(forward.target), self.discriminator(forward.preds.detach())
+        return {"discriminator": self.adversarial_loss.discriminator(real, fake)}
 
     # ----------------------------------------------------------------------------------------- inference
 

@@ -19,7 +19,7 @@ class LossWeights:
     """What the discriminators' logits say of the generated audio."""
     feature_matching: float = 10.0
     """Difference of the discriminators' inner features to those of the real audio."""
-    mr_stft: float = 0.0
+    stft: float = 0.0
     """Multi-resolution STFT distance to the real audio: taught long before discriminators can."""
 
 

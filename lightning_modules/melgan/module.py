@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.optim import Optimizer
 from torchaudio.functional import highpass_biquad
 
 from datamodules.batch import TransferBatch
-from lightning_modules.adversarial_module import Attempts, take_turn
+from lightning_modules.adversarial_module import AdversarialModule
 from lightning_modules.layers.adversarial import AdversarialLoss, HingeLoss, feature_matching
 from lightning_modules.layers.dsp.spectral import mr_stft
-from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.layers.single_precision import in_float32
 from lightning_modules.melgan.inference import Vocoding, vocode
 from lightning_modules.melgan.losses import LossWeights
 from lightning_modules.melgan.mel import LogMel
 from lightning_modules.melgan.network import Generator, Judgement, MultiScaleDiscriminator
-from lightning_modules.transfer_module import TimbreTransferModule
 
 CHUNK_FRAMES = 512
 """Frames that a transfer generates at a time: about six seconds."""
 LOWEST_HZ = 30.0
-"""What is below is no music."""
+"""A transfer has nothing below this frequency, where there is no music."""
 
 
-class Attempt(NamedTuple):
+class Forward(NamedTuple):
     """Audio ``(B, T)``: a recording, and what the generator makes of its mel frames."""
 
     real: Tensor
     fake: Tensor
 
 
-class MelGANModule(TimbreTransferModule):
+class MelGANModule(AdversarialModule[Any]):
     """A vocoder: learns to give a recording back from its mel frames, whatever is played.
 
     Kumar et al., MelGAN, arXiv 1910.06711. As a transfer it is analysis and resynthesis, so the test judges
@@ -59,6 +54,8 @@ class MelGANModule(TimbreTransferModule):
         discriminator_optimizer: of the discriminator.
     """
 
+    loss_weights: LossWeights
+
     def __init__(
         self,
         network: Generator,
@@ -72,33 +69,24 @@ class MelGANModule(TimbreTransferModule):
         generator_optimizer: OptimizerCallable = torch.optim.Adam,
         discriminator_optimizer: OptimizerCallable = torch.optim.Adam,
     ) -> None:
-        super().__init__(sample_rate, instruments)
-        self.save_hyperparameters()
-        self.automatic_optimization = False
+        super().__init__(sample_rate, instruments, loss_weights, generator_optimizer, discriminator_optimizer)
+        self.adversarial_loss = adversarial_loss or HingeLoss()
         self.network = network
         self.discriminator = discriminator
         self.mel = mel or LogMel()
         self._require_fitting_mel()
         self.vocoding = vocoding or Vocoding()
-        self.adversarial_loss = adversarial_loss or HingeLoss()
-        self.loss_weights = replace(loss_weights)
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
 
     # ------------------------------------------------------------------------------------------ training
 
-    def configure_optimizers(self) -> list[Optimizer]:
-        """One optimizer for each player."""
-        return [
-            self.generator_optimizer(self.network.parameters()),
-            self.discriminator_optimizer(self.discriminator.parameters()),
-        ]
+    @property
+    def is_judged(self) -> bool:
+        """See `AdversarialModule.is_judged`."""
+        return bool(self.loss_weights.adversarial or self.loss_weights.feature_matching)
 
-    def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
-        """Give both sides of the batch back."""
-        if batches := self.batches_of_step(batch):
-            generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
-            self.vocoder_turns(batches, generator, discriminator)
+    def generator_parameters(self) -> Iterable[nn.Parameter]:
+        """The parameters of the vocoder."""
+        return self.network.parameters()
 
     def recordings(self, batch: TransferBatch) -> Tensor:
         """All audio of a batch ``(B', T)``, T whole frames: a vocoder learns from whatever it hears."""
@@ -106,63 +94,32 @@ class MelGANModule(TimbreTransferModule):
         n_samples = batch.source.shape[-1] // self.mel.hop * self.mel.hop
         return torch.cat([side[:, :n_samples] for side in sides if side.shape[-1] >= n_samples])
 
-    def vocoder_turns(
-        self,
-        batches: Sequence[TransferBatch],
-        generator: LightningOptimizer,
-        discriminator: LightningOptimizer,
-    ) -> None:
-        """The discriminator's turn, then the generator's, on the same audio.
-
-        Args:
-            batches: of the step.
-            generator: the generator's optimizer.
-            discriminator: the discriminator's.
-        """
-        attempts = Attempts(self.attempt, batches)
-        if self._judges():
-            take_turn(self, discriminator, attempts.judge(self._discriminator_loss))
-        take_turn(self, generator, attempts.learn(self._generator_loss))
-
-    def attempt(self, batch: TransferBatch) -> Attempt:
+    def forward_batch(self, batch: TransferBatch) -> Forward:
         """Give all recordings of a batch back."""
         real = self.recordings(batch)
-        return Attempt(real, self.network(self.mel(real, self.sample_rate)))
+        return Forward(real, self.network(self.mel(real, self.sample_rate)))
 
-    def _judges(self) -> bool:
-        """Whether the discriminator has a say; while only the spectrum is learned it would be wasted."""
-        return bool(self.loss_weights.adversarial or self.loss_weights.feature_matching)
+    def generator_terms(self, forward: Forward) -> dict[str, Tensor]:
+        """Compute every term of `LossWeights`, unweighted; the discriminator's only while it learns."""
+        terms = {"stft": mr_stft(forward.fake, forward.real)}
+        if self.is_judged:
+            with torch.no_grad():
+                of_real = self.discriminator(forward.real)
+            of_fake = self.discriminator(forward.fake)
+            terms["adversarial"] = self.adversarial_loss.generator(logits_of(of_fake))
+            terms["feature_matching"] = feature_matching(features_of(of_real), features_of(of_fake))
+        return terms
 
-    def _discriminator_loss(self, attempt: Attempt) -> Tensor:
-        loss = self.adversarial_loss.discriminator(
-            logits_of(self.discriminator(attempt.real)), logits_of(self.discriminator(attempt.fake.detach()))
-        )
-        self.log("train/discriminator", loss)
-        return loss
+    def discriminator_terms(self, forward: Forward) -> dict[str, Tensor]:
+        """Compute the discriminator's loss."""
+        real, fake = (logits_of(self.discriminator(audio)) for audio in (forward.real, forward.fake.detach()))
+        return {"discriminator": self.adversarial_loss.discriminator(real, fake)}
 
-    def _generator_loss(self, attempt: Attempt) -> Tensor:
-        real, fake = attempt
-        terms = {"mr_stft": mr_stft(fake, real)} | (self._judged(real, fake) if self._judges() else {})
-        self.log_dict({f"train/{name}": value for name, value in terms.items()})
-        return weighted_sum(terms, self.loss_weights)
-
-    def _judged(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        with torch.no_grad():
-            of_real = self.discriminator(real)
-        of_fake = self.discriminator(fake)
-        return {
-            "adversarial": self.adversarial_loss.generator(logits_of(of_fake)),
-            "feature_matching": feature_matching(features_of(of_real), features_of(of_fake)),
-        }
-
-    def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
-        """Measure the transfer, and what vocoding alone costs: the source, given back, against itself."""
-        preds = super().validation_step(batch, batch_idx)
+    def measures(self, batch: TransferBatch, preds: Tensor) -> dict[str, Tensor]:
+        """Measure what vocoding alone costs: the distance of the source, given back, to itself."""
         source = batch.source
         given_back = self.vocoded(self.mel(source, self.sample_rate), source.shape[-1])
-        distance = mr_stft(given_back, source)
-        self.log("val/vocoder_mr_stft", distance, batch_size=len(source), sync_dist=True)
-        return preds
+        return {"vocoder_mr_stft": mr_stft(given_back, source)}
 
     # ----------------------------------------------------------------------------------------- inference
 
@@ -196,10 +153,10 @@ class MelGANModule(TimbreTransferModule):
 
 
 def logits_of(judgements: Sequence[Judgement]) -> list[Tensor]:
-    """Of each scale."""
+    """The logits of each scale."""
     return [judgement.logits for judgement in judgements]
 
 
 def features_of(judgements: Sequence[Judgement]) -> list[list[Tensor]]:
-    """Of each scale."""
+    """The features of each layer, of each scale."""
     return [judgement.features for judgement in judgements]

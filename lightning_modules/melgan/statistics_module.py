@@ -24,7 +24,6 @@ class MelGANStatisticsModule(MelGANModule):
 
     def __init__(self, matching: WaveformMatching | None = None, **vocoder: Any) -> None:
         super().__init__(**vocoder)
-        self.save_hyperparameters()
         self.matching = matching or WaveformMatching()
 
     def transfer(

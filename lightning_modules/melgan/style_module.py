@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import l1_loss
-from torch.optim import Optimizer
 
 from datamodules.batch import TransferBatch
-from lightning_modules.adversarial_module import Attempts, take_turn
-from lightning_modules.layers.loss_weights import weighted_sum
+from lightning_modules.adversarial_module import Game, Player, with_total
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.layers.trained_instruments import TrainedInstruments
 from lightning_modules.melgan.losses import StyleLossWeights, margin, travel
@@ -74,7 +70,6 @@ class MelGANStyleModule(MelGANModule):
         **vocoder: Any,
     ) -> None:
         super().__init__(**vocoder)
-        self.save_hyperparameters()
         self.translator = translator
         self.critic = critic
         self.siamese = siamese
@@ -89,42 +84,30 @@ class MelGANStyleModule(MelGANModule):
 
     # ------------------------------------------------------------------------------------------ training
 
-    def configure_optimizers(self) -> list[Optimizer]:
-        """The vocoder's two, the translator's with the siamese network, the critic's."""
-        learners = [*self.translator.parameters(), *self.siamese.parameters()]
+    def games(self) -> list[Game[Any]]:
+        """The vocoder's game, unless it is frozen, and the translator's, once a term of it has a weight."""
+        translator = Player[Domains](
+            "translator",
+            lambda: [*self.translator.parameters(), *self.siamese.parameters()],
+            self.translator_optimizer,
+            lambda domains: with_total("translator", self.translator_terms(domains), self.style_loss_weights),
+            every=self.critic_turns,
+        )
+        critic = Player[Domains]("critic", self.critic.parameters, self.critic_optimizer, self.critic_terms)
+        [vocoder] = super().games()
         return [
-            *super().configure_optimizers(),
-            self.translator_optimizer(learners),
-            self.critic_optimizer(self.critic.parameters()),
+            replace(vocoder, is_on=any(parameter.requires_grad for parameter in self.network.parameters())),
+            Game(self.domains, translator, critic, is_on=any(vars(self.style_loss_weights).values())),
         ]
-
-    def training_step(self, batch: TransferBatch, batch_idx: int) -> None:
-        """Turns of the vocoder's two players, of the critic, and at times of the translator."""
-        if not (batches := self.batches_of_step(batch)):
-            return
-        generator, discriminator, translator, critic = self.optimizers()  # type: ignore[attr-defined]
-        if any(parameter.requires_grad for parameter in self.network.parameters()):
-            self.vocoder_turns(batches, generator, discriminator)
-        if any(vars(self.style_loss_weights).values()):
-            self._style_turns(batches, translator, critic)
 
     def recordings(self, batch: TransferBatch) -> Tensor:
         """The beginnings of both sides: their clips are longer than a vocoder needs to hear at once."""
         return super().recordings(batch)[:, : self.vocoder_frames * self.mel.hop]
 
-    def _style_turns(
-        self, batches: Sequence[TransferBatch], translator: LightningOptimizer, critic: LightningOptimizer
-    ) -> None:
-        for batch in batches:
-            self.trained_instruments.observe(batch.target_instrument)
-        attempts = Attempts(self.domains, batches)
-        take_turn(self, critic, attempts.judge(self._critic_loss))
-        n_steps = self.trainer.fit_loop.total_batch_idx // self.stepping.n_batches
-        if n_steps % self.critic_turns == 0:
-            take_turn(self, translator, attempts.learn(self._translator_loss))
-
     def domains(self, batch: TransferBatch) -> Domains:
         """Sources, their translations and references, in the one order that both players are shown."""
+        if self.training:
+            self.trained_instruments.observe(batch.target_instrument)
         source, target = (self._clips(audio) for audio in (batch.source, batch.reference))
         return Domains(source, join(self.translator(split(source))), target)
 
@@ -135,24 +118,18 @@ class MelGANStyleModule(MelGANModule):
         if audio.shape[-1] < n_samples:
             raise NetworkSizeError(
                 f"A clip of three chunks of siamese.chunk_frames {self.siamese.chunk_frames} is {n_samples} "
-                f"samples long, but the training segments have {audio.shape[-1]}: set segment_s and "
-                f"reference_s to {n_samples / self.sample_rate:.4f} at least."
+                f"samples long, but a clip of this batch has {audio.shape[-1]}: set segment_s, "
+                f"reference_s and val_clip_s to {n_samples / self.sample_rate:.4f} at least."
             )
         return self.mel(audio[:, :n_samples], self.sample_rate)
 
-    def _critic_loss(self, domains: Domains) -> Tensor:
+    def critic_terms(self, domains: Domains) -> dict[str, Tensor]:
+        """Compute the critic's loss, called ``critic``."""
         real, fake = self.critic(domains.target), self.critic(domains.translated.detach())
-        loss = self.adversarial_loss.discriminator([real], [fake])
-        self.log("train/critic", loss)
-        return loss
+        return {"critic": self.adversarial_loss.discriminator([real], [fake])}
 
-    def _translator_loss(self, domains: Domains) -> Tensor:
-        terms = self.style_terms(domains)
-        self.log_dict({f"train/{name}": value for name, value in terms.items()})
-        return weighted_sum(terms, self.style_loss_weights)
-
-    def style_terms(self, domains: Domains) -> dict[str, Tensor]:
-        """Every term of `StyleLossWeights`, unweighted."""
+    def translator_terms(self, domains: Domains) -> dict[str, Tensor]:
+        """Compute every term of `StyleLossWeights`, unweighted."""
         before, after = (
             self.siamese(split(mel)).unflatten(0, (-1, N_CHUNKS))
             for mel in (domains.source, domains.translated)
@@ -164,14 +141,13 @@ class MelGANStyleModule(MelGANModule):
             "identity": l1_loss(join(self.translator(split(domains.target))), domains.target),
         }
 
-    def validation_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
-        """Measure the transfer, and what the translator changes in frames of either domain."""
-        preds = super().validation_step(batch, batch_idx)
+    def measures(self, batch: TransferBatch, preds: Tensor) -> dict[str, Tensor]:
+        """Measure the cost of vocoding, and what the translator changes in frames of either domain."""
+        changes = {}
         for side, audio in (("source", batch.source), ("target", batch.reference)):
             frames = self.mel(audio, self.sample_rate)
-            change = l1_loss(self.translator(frames), frames)
-            self.log(f"val/change_of_{side}", change, batch_size=len(audio), sync_dist=True)
-        return preds
+            changes[f"change_of_{side}"] = l1_loss(self.translator(frames), frames)
+        return super().measures(batch, preds) | changes
 
     # ----------------------------------------------------------------------------------------- inference
 

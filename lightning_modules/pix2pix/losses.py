@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from torch import Tensor
 
@@ -20,15 +19,6 @@ class LossWeights:
     """`phase_distance`; it has a gradient where a network gives the phase."""
     heard: float = 0.0
     """`mean_absolute_error` of the images of the audio, and so of magnitude and phase together."""
-
-
-class GeneratorTerms(NamedTuple):
-    """Unweighted, scalar."""
-
-    mae: Tensor
-    adversarial: Tensor
-    phase: Tensor
-    heard: Tensor
 
 
 def mean_absolute_error(preds: Tensor, target: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class Prediction(NamedTuple):
     """Complex ``(B, F, N)`` of magnitude 1: the phase, before any refinement."""
 
 
-class Attempt(NamedTuple):
+class Forward(NamedTuple):
     """Predictions beside the truth, slices of a piece being examples of their own."""
 
     condition: Condition

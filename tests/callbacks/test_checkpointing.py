@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -226,3 +228,35 @@ def test_it_is_said_from_where_training_goes_on(tmp_path: Path, caplog: pytest.L
         train(Players({3: fail}), tmp_path / "other", minutes=100)
     assert "ended at batch 3; there is no checkpoint yet" in caplog.text
     assert not (tmp_path / "other").exists()
+
+
+class SoonAgreeing(BestAndLast):
+    """Several processes look at every second step."""
+
+    _STEPS_BETWEEN_LOOKS = 2
+
+
+class InterruptFirst(L.Callback):
+    """Ctrl-C reaches the process that started the training, and one of its two processes."""
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:  # type: ignore[override]
+        if trainer.is_global_zero and trainer.fit_loop.total_batch_idx == 2:
+            os.kill(os.getppid(), signal.SIGINT)
+            interrupt()
+
+
+def test_processes_stop_together(tmp_path: Path) -> None:
+    checkpoints = SoonAgreeing("val/error", last_every_minutes=100, dirpath=str(tmp_path))
+    trainer = quiet_trainer(
+        devices=2,
+        strategy="ddp_fork_find_unused_parameters_true",
+        callbacks=[checkpoints, InterruptFirst()],
+        enable_checkpointing=True,
+    )
+    loader = DataLoader(torch.zeros(N_BATCHES, 1))
+    with pytest.raises(SystemExit):
+        trainer.fit(Accumulating({}), loader, DataLoader(torch.zeros(1, 1)))
+    for process in multiprocessing.active_children():
+        process.join(60)
+        assert process.exitcode == 0
+    assert state(tmp_path / "last.ckpt")[0] == 4

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from callbacks.checkpointing import BestAndLast
 from experiments.command_line.trainer_settings import averaging, compile_networks, stepping_settings
-from lightning_modules.adversarial_module import Stepping, take_turn
+from lightning_modules.adversarial_module import take_turn
 from lightning_modules.layers.single_precision import in_float32
 from runtime.errors import UserError
 from tests.switches import DEFAULTS
@@ -29,7 +29,6 @@ class Pulled(L.LightningModule):
         super().__init__()
         self.automatic_optimization = not by_hand
         self.weight = nn.Parameter(torch.zeros(()))
-        self.stepping = Stepping()
         self.trained: list[float] = []
         self.validated: list[float] = []
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from datamodules.batch import TransferBatch
-from lightning_modules.transfer_module import TimbreTransferModule
-from tests.experiments.sixth import losses
+from lightning_modules import TimbreTransferModule
+from tests.experiments.sixth.losses import LossWeights, magnitude, waveform
 from tests.experiments.sixth.network import ToneColour
 
 
@@ -32,13 +30,11 @@ class SixthModule(TimbreTransferModule):
         sample_rate: int,
         instruments: Sequence[str] = (),
         n_taps: int = 33,
-        loss_weights: losses.LossWeights = losses.LossWeights(),  # noqa: B008  (never changed)
+        loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied)
         optimizer: OptimizerCallable = torch.optim.Adam,
     ) -> None:
-        super().__init__(sample_rate, instruments)
-        self.save_hyperparameters()
+        super().__init__(sample_rate, instruments, loss_weights)
         self.network = ToneColour(len(instruments), n_taps)
-        self.loss_weights = loss_weights
         self.optimizer = optimizer
 
     def transfer(
@@ -47,13 +43,7 @@ class SixthModule(TimbreTransferModule):
         """Filter ``source`` for ``target_instrument``."""
         return self.network(source, target_instrument)
 
-    def training_step(self, batch: TransferBatch, batch_idx: int) -> Tensor:
-        """Weigh and log every term once."""
-        preds = self.transfer(batch.source, None, batch.target_instrument)
-        terms = {name: getattr(losses, name)(preds, batch.target) for name in asdict(self.loss_weights)}
-        self.log_dict({f"train/{name}": value for name, value in terms.items()})
-        return sum(weight * terms[name] for name, weight in asdict(self.loss_weights).items())
-
-    def configure_optimizers(self) -> Any:
-        """One optimizer for everything."""
-        return self.optimizer(self.parameters())
+    def loss_terms(self, batch: TransferBatch) -> dict[str, Tensor]:
+        """Compare the transfer with the target."""
+        preds, target = self.transfer_batch(batch), self.targets_of(batch)
+        return {"magnitude": magnitude(preds, target), "waveform": waveform(preds, target)}

@@ -19,7 +19,7 @@ def test_the_paper_scale_is_the_documents(experiment):
     model, data = cli.model, cli.datamodule
     assert count(model.network) == 4_205_186
     assert count(model.discriminator) == 41_105_770 + 29_618_821
-    assert vars(model.loss_weights) == {"mel": 45.0, "mr_stft": 10.0, "adversarial": 1.0}
+    assert vars(model.loss_weights) == {"mel": 45.0, "stft": 10.0, "adversarial": 1.0}
     for optimizer in model.configure_optimizers():
         assert (optimizer.defaults["lr"], optimizer.defaults["betas"]) == (2e-4, (0.6, 0.99))
     assert (data.sample_rate, data.batch_size, data.segment_s) == (16_000, 32, 2.1)

@@ -62,4 +62,4 @@ def test_style_comes_in_the_documents_order():
     for callback in build("melgan_style").config.trainer.callbacks:
         points = callback.init_args.points
         begins[callback.init_args.attribute.split(".")[1]] = points[0][0]
-    assert begins["mr_stft"] <= begins["style_adversarial"] < begins["travel"] == begins["margin"]
+    assert begins["stft"] <= begins["style_adversarial"] < begins["travel"] == begins["margin"]

@@ -83,6 +83,6 @@ def test_weights_are_applied_by_name_and_what_weighs_nothing_is_left_out():
     terms = {
         "adversarial": torch.tensor(2.0),
         "feature_matching": torch.tensor(3.0),
-        "mr_stft": torch.tensor(math.inf),
+        "stft": torch.tensor(math.inf),
     }
     assert weighted_sum(terms, LossWeights(5.0, 10.0, 0.0)).item() == 40

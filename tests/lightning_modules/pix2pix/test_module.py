@@ -5,7 +5,7 @@ import torch
 
 from datamodules.corpora.corpus import CorpusError
 from lightning_modules.layers.network_size import NetworkSizeError
-from lightning_modules.pix2pix.losses import GeneratorTerms
+from lightning_modules.pix2pix.losses import LossWeights
 from lightning_modules.pix2pix.network import UNet
 from lightning_modules.pix2pix.phase import GriffinLim, PhaseChannels, PhaseNetwork, direction
 from lightning_modules.pix2pix.translation import Prediction
@@ -16,10 +16,10 @@ def phase_parts():
     return [None, GriffinLim(n_iterations=3), PhaseChannels(), PhaseNetwork(UNet(4, 2, channels=(8, 8)))]
 
 
-@pytest.mark.parametrize("name", GeneratorTerms._fields)
+@pytest.mark.parametrize("name", vars(LossWeights()))
 def test_every_term_reaches_every_weight_of_the_generator(name, pair_batch):
     module = build(phase=PhaseChannels())
-    getattr(module.generator_terms(module.attempt(pair_batch)), name).backward()
+    module.generator_terms(module.forward_batch(pair_batch))[name].backward()
     for parameter_name, parameter in module.network.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
 
@@ -27,35 +27,34 @@ def test_every_term_reaches_every_weight_of_the_generator(name, pair_batch):
 @pytest.mark.parametrize("name", ["phase", "heard"])
 def test_the_phase_reaches_the_second_network(name, pair_batch):
     module = build(phase=PhaseNetwork(UNet(4, 2, channels=(8, 8))))
-    getattr(module.generator_terms(module.attempt(pair_batch)), name).backward()
+    module.generator_terms(module.forward_batch(pair_batch))[name].backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in module.translator.phase.parameters())
 
 
 def test_what_is_heard_is_right_if_magnitude_and_phase_are_and_wrong_if_one_of_them_is(pair_batch):
     module = build()
-    attempt, source = module.attempt(pair_batch), module.spectrogram.analyse(pair_batch.source)
-    image = attempt.target_image
+    forward, source = module.forward_batch(pair_batch), module.spectrogram.analyse(pair_batch.source)
+    image = forward.target_image
 
     def heard(magnitude_image, phase_of):
         prediction = Prediction(magnitude_image, direction(phase_of))
-        return module.generator_terms(attempt._replace(prediction=prediction)).heard.item()
+        return module.generator_terms(forward._replace(prediction=prediction))["heard"].item()
 
-    assert heard(image, attempt.target) < 1e-4
+    assert heard(image, forward.target) < 1e-4
     assert heard(image, source) > 0.02
-    assert heard(module.spectrogram.image(source), attempt.target) > 0.02
+    assert heard(module.spectrogram.image(source), forward.target) > 0.02
 
 
 def test_the_discriminator_sees_condition_and_image_in_one_order(pair_batch):
     module, seen = build(), []
-    module.log_dict = lambda *args, **kwargs: None  # there is no trainer to log to
     module.discriminator.register_forward_hook(lambda _, images, __: seen.append(images))
-    attempt = module.attempt(pair_batch)
-    module.generator_terms(attempt)
-    module._discriminator_loss(attempt, "train").backward()
+    forward = module.forward_batch(pair_batch)
+    module.generator_terms(forward)
+    module.discriminator_terms(forward)["discriminator"].backward()
     conditions, images = zip(*seen, strict=True)
-    assert all(torch.equal(condition, attempt.condition.images) for condition in conditions)
+    assert all(torch.equal(condition, forward.condition.images) for condition in conditions)
     of_generator, real, fake = images
-    assert torch.equal(real, attempt.target_image)
+    assert torch.equal(real, forward.target_image)
     assert torch.equal(of_generator, fake) and of_generator.requires_grad and not fake.requires_grad
     assert all(parameter.grad is None for parameter in module.network.parameters())
 
@@ -141,13 +140,13 @@ def test_joins_of_slices_cannot_be_told_from_elsewhere(phase):
 def test_slices_of_a_validation_clip_are_examples_of_their_own(pair_batch):
     module = build(conditioned=True)
     longer = pair_batch._replace(source=torch.randn(2, 3500), target=torch.randn(2, 3500))
-    attempt = module.attempt(longer)
-    assert len(attempt.target) == 6  # three whole slices of each; the rest is left out
+    forward = module.forward_batch(longer)
+    assert len(forward.target) == 6  # three whole slices of each; the rest is left out
     step, length = module.slice_samples, module.slice_samples + N_FFT
     parts = (longer.source[:, step : step + length], longer.target[:, step : step + length])
-    alone = module.attempt(pair_batch._replace(source=parts[0], target=parts[1]))
-    torch.testing.assert_close(attempt.target[[1, 4]], alone.target)
-    torch.testing.assert_close(attempt.condition.images[[1, 4]], alone.condition.images)
+    alone = module.forward_batch(pair_batch._replace(source=parts[0], target=parts[1]))
+    torch.testing.assert_close(forward.target[[1, 4]], alone.target)
+    torch.testing.assert_close(forward.condition.images[[1, 4]], alone.condition.images)
 
 
 def test_a_segment_shorter_than_a_slice_is_continued_with_silence(pair_batch):
@@ -155,7 +154,7 @@ def test_a_segment_shorter_than_a_slice_is_continued_with_silence(pair_batch):
     short = pair_batch._replace(source=pair_batch.source[:, :700], target=pair_batch.target[:, :700])
     whole = torch.nn.functional.pad(short.source, (0, pair_batch.source.shape[-1] - 700))
     expected = module.translator.condition(whole, None)
-    torch.testing.assert_close(module.attempt(short).condition.images, expected.images)
+    torch.testing.assert_close(module.forward_batch(short).condition.images, expected.images)
 
 
 def test_a_transfer_leaves_the_mode_as_it_was():
@@ -184,12 +183,12 @@ def test_a_conditioned_model_asks_for_its_reference(pair_batch):
     with pytest.raises(CorpusError, match=r"--reference"):
         build(conditioned=True).transfer(pair_batch.source)
     with pytest.raises(CorpusError, match=r"OneShotDataModule"):
-        build(conditioned=True).attempt(pair_batch._replace(reference=torch.zeros(2, 0)))
+        build(conditioned=True).forward_batch(pair_batch._replace(reference=torch.zeros(2, 0)))
 
 
 def test_unpaired_data_is_refused(pair_batch):
     with pytest.raises(CorpusError, match=r"learns from pairs"):
-        build().attempt(pair_batch._replace(target=None))
+        build().forward_batch(pair_batch._replace(target=None))
 
 
 def test_images_that_do_not_fit_are_refused():

@@ -16,9 +16,9 @@ def weights(network):
 def test_one_batch_is_learned(pair_batch):
     module = build()
     module.loss_weights.adversarial = 0.0
-    before = module.generator_terms(module.attempt(pair_batch)).mae.item()
+    before = module.generator_terms(module.forward_batch(pair_batch))["mae"].item()
     fit(module, [pair_batch] * 60)
-    after = module.generator_terms(module.attempt(pair_batch)).mae.item()
+    after = module.generator_terms(module.forward_batch(pair_batch))["mae"].item()
     assert after < 0.4 * before
 
 
@@ -43,18 +43,11 @@ def test_a_discriminator_alone_learns_to_tell_real_from_generated(pair_batch):
     assert trainer.callback_metrics["train/discriminator"] < 0.5  # a guess costs 2·ln 2
 
 
-@pytest.mark.parametrize("with_judge", [True, False])
-def test_histories_are_logged_for_training_and_validation(with_judge, pair_batch):
-    trainer = fit(build(with_judge=with_judge), [pair_batch], val=[pair_batch])
-    names = {"mae", "adversarial", "phase", "heard", "generator", "copy_mae"} | (
-        {"discriminator"} if with_judge else set()
-    )
-    logged = trainer.callback_metrics
-    assert {f"{stage}/{name}" for stage in ("train", "val") for name in names} <= set(logged)
-    assert {"val/mfcc_distance", "val/audio_mae"} <= set(logged)
+def test_the_generators_loss_is_the_weighted_sum_and_the_errors_are_those_of_images(pair_batch):
+    logged = fit(build(), [pair_batch], val=[pair_batch]).callback_metrics
     expected = 100 * logged["val/mae"] + logged["val/adversarial"]
     assert logged["val/generator"].item() == pytest.approx(expected.item(), rel=1e-5)
-    assert logged["val/copy_mae"] == logged["train/copy_mae"] > 0
+    assert logged["val/copy_mae"] > 0 and logged["val/audio_mae"] > 0
 
 
 def test_validation_measures_without_dropout_and_training_goes_on_with_it(pair_batch):
