@@ -82,7 +82,7 @@ def test_a_suggested_rate_is_brought_into_the_limits(space: Space) -> None:
         ("space: {a: {type: int, low: 1.5, high: 2}}", "low must be int, found 1.5"),
         ("space: {a: {type: float, low: 1e-4, high: 1.0}}", "found '1e-4'.*write 1.0e-04"),
         ("space: {a: {type: float, low: 1, high: yes}}", "high must be float, found True"),
-        ("space: {a: {type: float, low: 2, high: 1}}", "must be low < high"),
+        ("space: {a: {type: float, low: 2, high: 1}}", "low must be less than high"),
         ("space: {a: {type: float, low: 0, high: 1, log: true}}", "with log also 0 < low"),
         ("space: {a: {type: int, low: 1, high: 9, log: true, step: 2}}", "not both"),
         ("space: {a: {type: categorical, choices: [1]}}", "two or more"),
