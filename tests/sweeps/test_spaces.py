@@ -83,7 +83,7 @@ def test_a_suggested_rate_is_brought_into_the_limits(space: Space) -> None:
         ("space: {a: {type: float, low: 1e-4, high: 1.0}}", "found '1e-4'.*write 1.0e-04"),
         ("space: {a: {type: float, low: 1, high: yes}}", "high must be float, found True"),
         ("space: {a: {type: float, low: 2, high: 1}}", "low must be less than high"),
-        ("space: {a: {type: float, low: 0, high: 1, log: true}}", "with log also 0 < low"),
+        ("space: {a: {type: float, low: 0, high: 1, log: true}}", "with log above 0"),
         ("space: {a: {type: int, low: 1, high: 9, log: true, step: 2}}", "not both"),
         ("space: {a: {type: categorical, choices: [1]}}", "two or more"),
         ("space: {a: {type: categorical, choices: [1, 2], log: true}}", "categorical has no 'log'"),
