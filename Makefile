@@ -1,11 +1,11 @@
-# The whole path from a fresh clone. A machine with Python 3.11, pip and make needs nothing else.
+# The whole path from a fresh clone. A machine needs Python 3.11, pip, make and a C compiler; docs/install.md has the rest.
 #
-#   make demo    environment, corpus, a trained and tested DDSP, anchors, leaderboard, audio to listen to
-#   make test    the tests
-#   make leaderboard   train and test everything, or what is left of it (SEEDS=3, JOBS=2, SCALE=demo)
-#   make check   lint, format and types
+#   make demo    make the environment and a corpus, train and test DDSP, test the anchors, transfer a recording, compare
+#   make test    run the tests
+#   make leaderboard   train and test every experiment that is not trained yet (SEEDS=3, JOBS=2, SCALE=demo)
+#   make check   lint, and check format and types
 #   make mini    one miniature run (fit and test) of every experiment config
-#   make lock    resolve the pins of requirements.lock anew from pyproject.toml
+#   make lock    resolve the versions of requirements.lock again from the ranges of pyproject.toml
 
 SHELL := /bin/bash
 BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
@@ -14,7 +14,7 @@ PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 ENVIRONMENT := $(VENV)/.installed-from-lock
 
-# Libraries that start threads of their own get one each: two on a shared core are slower than one.
+# One thread for each library that starts its own: two threads on a shared core are slower than one.
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: env demo leaderboard test check mini lock clean
@@ -42,20 +42,20 @@ check: env
 mini: env
 	$(PYTHON) -m tests.experiments.miniature
 
-# The recording of a C major scale is real and comes with music21, so every installation has it.
+# The input is a real recording of a C major scale. It comes with music21, so every installation has it.
 demo: env
-	@echo; echo "1/5  Corpus: scores rendered on eight instruments"
+	@echo; echo "1/5  Corpus: rendering scores on eight instruments"
 	$(PYTHON) -m datamodules.prepare rendered --size demo
-	@echo; echo "2/5  Training and testing DDSP: any melody, played on the violin"
+	@echo; echo "2/5  DDSP: training and testing a model that plays any melody on the violin (about ten minutes)"
 	$(PYTHON) -m experiments.run fit --config ddsp --scale demo
-	@echo; echo "3/5  Anchors: what trivial transfers reach in the same test"
+	@echo; echo "3/5  Anchors: testing trivial transfers in the same test"
 	$(PYTHON) -m experiments.run anchors --config ddsp --scale demo
-	@echo; echo "4/5  Transferring a real recording"
+	@echo; echo "4/5  Transfer: playing a real recording on the violin"
 	@mkdir -p demo
 	@cp "$$($(PYTHON) -c "import importlib.util as u; \
 		print(u.find_spec('music21').submodule_search_locations[0])")/audioSearch/test_audio.wav" demo/recording.wav
 	$(PYTHON) -m experiments.transfer --checkpoint ddsp --input demo/recording.wav --output demo/violin.wav --picture
-	@echo; echo "5/5  Leaderboard"
+	@echo; echo "5/5  Leaderboard: comparing DDSP with the anchors"
 	$(PYTHON) -m experiments.compare --format html --output demo/leaderboard.html
 	$(PYTHON) -m experiments.compare
 	@echo
@@ -64,7 +64,7 @@ demo: env
 	@echo "Dashboard:   $(VENV)/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
 	@echo "Your turn:   $(PYTHON) -m experiments.transfer --checkpoint ddsp --input YOURS.wav --output violin.wav"
 
-# Given again it does what is left. MLFLOW_TRACKING_URI and RUNS_DIR say where runs are.
+# The same command, given again, does what is left. MLFLOW_TRACKING_URI and RUNS_DIR say where runs are.
 SEEDS ?= 1
 JOBS ?= 2
 SCALE ?= demo

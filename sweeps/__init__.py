@@ -1,1 +1,1 @@
-"""Hyperparameter sweeps: ``python -m sweeps.run ddsp --trials 30``; docs/sweeps.md says how."""
+"""Hyperparameter sweeps with Optuna: ``python -m sweeps.run ddsp --trials 30`` (docs/sweeps.md)."""

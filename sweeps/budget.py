@@ -1,4 +1,4 @@
-"""What every trial of a sweep may spend: the same time, or the same number of steps."""
+"""The budget of a trial: a time or a number of batches, equal for all trials of a sweep."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ class Budget(NamedTuple):
     text: str
     seconds: float | None = None
     steps: int | None = None
-    """Training batches, whatever the number of optimizers."""
+    """Number of training batches; it does not depend on the number of optimizers."""
 
     def options(self, batches_per_epoch: int | None) -> list[str]:
-        """The options of `fit` that end the training by this budget and by nothing else."""
+        """Make the options of `fit` by which this budget, and nothing else, ends the training.
+
+        Raises:
+            UserError: the budget counts batches, and the experiment's data has no ``batches_per_epoch``.
+        """
         if self.seconds is not None:
             return [*_length(ENDLESS), "--trainer.max_time", _clock(self.seconds)]
         assert self.steps is not None
@@ -55,7 +59,7 @@ def parse_budget(text: str) -> Budget:
     """Read ``30m``, ``90s``, ``2h``, ``1d`` or ``1500steps``.
 
     Raises:
-        UserError: it is none of these, or nothing.
+        UserError: the text is none of these, or less than a second or a step.
     """
     found = BUDGET.fullmatch(text.strip())
     amount = float(found["amount"]) if found else 0

@@ -1,6 +1,7 @@
-"""Is a search space right for its experiment? Asked of the resolved config before the first trial.
+"""Checks a search space against the resolved config of its experiment, before the first trial.
 
-`check` needs Lightning; a worker calls it in a process that has it (`sweeps.processes.ask`).
+`check` needs Lightning, so a worker calls it in a process that has imported it
+(`sweeps.command_process.ask`).
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ COSTS = ("val/real_time_factor", "val/transfer_parameters")
 Direction = Literal["minimize", "maximize"]
 
 
-class Facts(NamedTuple):
-    """What a sweep needs to know of the experiment."""
+class ExperimentFacts(NamedTuple):
+    """The facts about an experiment that a sweep needs, read from its resolved config."""
 
     name: str
-    """In MLflow."""
+    """Name of the experiment in MLflow."""
     monitor: str
-    """The validation metric that chooses the best checkpoint, and that pruning watches."""
+    """The validation metric that chooses the best checkpoint, and by which trials are pruned."""
     monitor_direction: Direction
     own_values: dict[str, Any]
-    """What the experiment's config says for each key of the space."""
+    """The experiment's own value for each key of the space."""
     batches_per_epoch: int | None
     directions: dict[str, Direction]
     """``minimize`` or ``maximize`` for each objective."""
@@ -35,19 +36,21 @@ class Facts(NamedTuple):
     """Whether every validation measures all objectives."""
 
 
-def check(experiment: str, scale: str, options: list[str], space: Space, objectives: list[str]) -> Facts:
+def check(
+    experiment: str, scale: str, options: list[str], space: Space, objectives: list[str]
+) -> ExperimentFacts:
     """Compare a space with the experiment's resolved config.
 
     Args:
         experiment: name or path.
-        scale: at which the sweep runs.
-        options: further ones of `fit`, which hold for every trial.
-        space: what is searched.
-        objectives: the metrics that decide.
+        scale: scale of the sweep, ``demo`` or ``paper``.
+        options: further options of `fit`, which hold for every trial.
+        space: the space to check.
+        objectives: names of the validation metrics that the sweep optimises.
 
     Raises:
         UserError: a key does not exist or has no effect, a value is refused, a metric is unknown, or the
-            experiment cannot be trained; names it.
+            experiment cannot be trained. The error names it.
     """
     from experiments.command_line.cli import SuiteCLI
 
@@ -61,7 +64,7 @@ def check(experiment: str, scale: str, options: list[str], space: Space, objecti
     _require_corners(space, fit)
     monitor = config["checkpoint"]["monitor"]
     monitor_direction: Direction = "maximize" if config["checkpoint"]["mode"] == "max" else "minimize"
-    return Facts(
+    return ExperimentFacts(
         name=config["experiment"],
         monitor=monitor,
         monitor_direction=monitor_direction,
@@ -93,7 +96,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _require_effect(space: Space, config: Mapping[str, Any]) -> None:
-    """Refuse a key that the curriculum sets at every batch, whatever the config says of it."""
+    """Refuse a key whose value the curriculum overwrites at every batch."""
     from callbacks.curriculum import scheduled
 
     points = scheduled(config["curriculum"]["points"])
@@ -107,7 +110,7 @@ def _require_effect(space: Space, config: Mapping[str, Any]) -> None:
 
 
 def _require_corners(space: Space, fit: list[str]) -> None:
-    """Build the experiment at the first corner of every distribution, at the second, and so on."""
+    """Build the experiment with the first corner of every distribution, then with the second, and so on."""
     from experiments.command_line.cli import SuiteCLI
 
     corners = {key: distribution.corners() for key, distribution in space.distributions.items()}

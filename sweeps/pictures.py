@@ -1,4 +1,4 @@
-"""What a study looks like: history, importances, slices, and with several objectives the Pareto front."""
+"""Draws a study: history, importances and slices, and with several objectives the Pareto front."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from optuna.trial import TrialState
 from runtime.files import write_beside
 
 INCHES_PER_PANEL = 4.0
-"""A panel is named by its parameter, which takes some room."""
+"""Width of a panel. Its label is the name of a parameter, which may be long."""
 log = logging.getLogger(__name__)
 
 
 def draw(study: optuna.Study, metrics: Sequence[str], folder: Path) -> list[Path]:
-    """Draw every picture that the study has enough trials for.
+    """Draw every picture for which the study has enough trials.
 
     Args:
-        study: of any size.
-        metrics: names of its objectives.
-        folder: where the PNG files go.
+        study: the study, with any number of trials.
+        metrics: names of the objectives.
+        folder: the folder that the PNG files are written to.
 
     Returns:
-        the files.
+        The paths of the files.
     """
     import matplotlib
     from matplotlib import pyplot
@@ -41,7 +41,7 @@ def draw(study: optuna.Study, metrics: Sequence[str], folder: Path) -> list[Path
     for name, plot, options in _pictures(with_short_names(study), metrics):
         try:
             plot(**options)
-        except (ValueError, RuntimeError) as error:  # such as importances of trials that are all alike
+        except (ValueError, RuntimeError) as error:  # such as importances of trials that are all equal
             log.warning("There is no picture '%s' of the study: %s", name, error)
             continue
         figure = pyplot.gcf()
@@ -62,7 +62,7 @@ def _pictures(study: optuna.Study, metrics: Sequence[str]) -> Iterator[tuple[str
         shown: dict[str, Any] = {"study": study, "target_name": metric}
         importances = shown
         if suffix:
-            # Importances are those for low values, unless Optuna may look at the study's own direction.
+            # With a `target`, Optuna takes low values for good ones, whatever the direction of the study.
             sign = -1 if direction == optuna.study.StudyDirection.MAXIMIZE else 1
             importances = shown | {"target": lambda trial, i=index, sign=sign: sign * trial.values[i]}
             shown = shown | {"target": lambda trial, i=index: trial.values[i]}
@@ -74,7 +74,7 @@ def _pictures(study: optuna.Study, metrics: Sequence[str]) -> Iterator[tuple[str
 
 
 def with_short_names(study: optuna.Study) -> optuna.Study:
-    """A copy in memory whose parameters are named by what tells config keys apart."""
+    """Copy a study in memory, with the short names of its config keys as parameter names."""
     copy = optuna.create_study(directions=study.directions, study_name=study.study_name)
     for trial in study.get_trials(deepcopy=True):
         if trial.state.is_finished():
@@ -85,5 +85,5 @@ def with_short_names(study: optuna.Study) -> optuna.Study:
 
 
 def short(key: str) -> str:
-    """``optimizer.lr`` of ``model.init_args.optimizer.init_args.lr``."""
+    """Shorten a config key: ``model.init_args.optimizer.init_args.lr`` becomes ``optimizer.lr``."""
     return key.replace("init_args.", "").removeprefix("model.")

@@ -1,7 +1,8 @@
-"""What MLflow has of a sweep: a run for the sweep, and below it one run for each finished trial, no more.
+"""The record of a sweep in MLflow: a run for the sweep, and one child run for each finished trial, no more.
 
-The runs of trials log themselves. Here they are counted: a trial that failed, or whose worker was killed, is
-tried again or replaced, so its run is ended and taken from the sweep's. It stays in MLflow, with its tags.
+Each trial logs its own run. This module keeps the children in order: a trial that failed, or whose worker was
+killed, is tried again or replaced, so its run is ended and is no longer a child. It stays in MLflow, with its
+tags.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ log = logging.getLogger(__name__)
 
 
 class SweepRecord:
-    """The run of a sweep.
+    """The run of a sweep in MLflow.
 
     Args:
-        folder: of the sweep on this machine. What a tracking server did not get waits there, as for any run.
+        folder: folder of the sweep on this machine. As for any run, values that a tracking server did not get
+            wait there.
         uri: MLflow tracking URI, the same for all workers.
     """
 
@@ -35,10 +37,11 @@ class SweepRecord:
         self._store = MlflowStore(uri)
 
     def begin(self, study: optuna.Study, experiment: str, tags: dict[str, str], space: str) -> str:
-        """Create the run, or find that of another worker; gives its id.
+        """Create the run, or find the run that another worker created; return its id.
 
         Raises:
-            UserError: the tracking server does not answer. Trials would not know whose children they are.
+            UserError: the tracking server does not answer. Without the id, trials could not become children
+                of the run.
         """
         if not self._journal.path.is_file():
             name, journal = f"sweep {study.study_name}", study.user_attrs["id"]
@@ -59,14 +62,14 @@ class SweepRecord:
         return run_id
 
     def end_trial(self, run_dir: Path, state: str) -> None:
-        """Note in a trial's run how the trial ended."""
+        """Tag the run of a trial with the state in which the trial ended, and end the run."""
         journal = Journal(run_dir)
         journal.append(Tags({"trial_state": state}))
         journal.append(StatusChanged("FINISHED"))
         self._deliver(journal)
 
-    def settle(self, study: optuna.Study) -> None:
-        """Take the runs of failed trials from the sweep's, so that its children are its finished trials."""
+    def disown_failed_trials(self, study: optuna.Study) -> None:
+        """Detach the runs of failed trials, so that the sweep's children are its finished trials."""
         failed = {str(trial.number) for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,))}
         run_id, _ = self._journal.delivered(self._store.uri)
         if not failed or run_id is None:
@@ -76,10 +79,10 @@ class SweepRecord:
                 if tags.get("trial") in failed:
                     self._store.disown(child, {"trial_state": "FAIL"})
         except Unreachable as error:
-            log.warning("The runs of failed trials are still among those of the sweep: %s", error)
+            log.warning("The runs of failed trials are still children of the sweep's run: %s", error)
 
     def end(self, status: str, files: Iterable[Path] = (), values: dict[str, float] | None = None) -> None:
-        """End the run with its files and figures."""
+        """Log the last files and values, and end the run with ``status``."""
         if values:
             self._journal.append(Metrics(values, step=0))
         self._log_files(files)
@@ -95,7 +98,7 @@ class SweepRecord:
             deliver(journal, self._store)
         except Unreachable as error:
             log.warning(
-                "The tracking server %s does not have everything (%s): "
+                "The tracking server %s did not get everything (%s): "
                 "`python -m experiments.outbox send %s` sends it.",
                 self._store.uri,
                 error,

@@ -13,23 +13,23 @@ from runtime.errors import UserError, run_command
 from sweeps.budget import parse_budget
 from sweeps.spaces import find_space, read_space
 
-INTERRUPTED = 130
-"""Exit code, as that of a shell's command after Ctrl-C."""
+EXIT_CODE_INTERRUPTED = 130
+"""The exit code of a shell command after Ctrl-C."""
 DESCRIPTION = """\
-Search an experiment's hyperparameters: each trial is a training with its own values, judged on the validation
-split; the test split stays unseen. docs/sweeps.md tells more.
+Search the hyperparameters of an experiment. Each trial is a training with values of its own, which is judged
+on the validation split. The test split is never used. docs/sweeps.md explains more.
 
   python -m sweeps.run ddsp --trials 30 --budget 10m            30 trainings of 10 minutes, one at a time
-  python -m sweeps.run ddsp --trials 30 --budget 10m --resume   go on after Ctrl-C or a crash
+  python -m sweeps.run ddsp --trials 30 --budget 10m --resume   resume after Ctrl-C or a crash
   python -m sweeps.run pix2pix --trials 20 --budget 2000steps --jobs 2
   python -m sweeps.run ddsp --trials 30 --objective val/joint_score --objective val/real_time_factor
   python -m sweeps.run ddsp --trials 30 -- --data.init_args.target_instruments '[flute]'
 
-Several machines: the same command with --resume and --storage postgresql://USER:PASSWORD@HOST/DATABASE on
-each, and MLFLOW_TRACKING_URI set to one server. The first one begins the study, the others join; a worker
-that dies leaves its trial to the others.
+On several machines, give each the same command with --resume and with a shared database, such as
+--storage postgresql://USER:PASSWORD@HOST/DATABASE, and set MLFLOW_TRACKING_URI to one server. The first
+worker begins the study, and the others join it. If a worker dies, another one repeats its trial.
 
-The best trial, or every trial of the Pareto front, becomes a file for `experiments.run fit --config FILE`."""
+The best trial, or each one of the Pareto front, becomes a config for `experiments.run fit --config FILE`."""
 
 
 def main(arguments: list[str]) -> int:
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     budget = parse_budget(options.budget) if options.budget else None
     scale = resolve(["--scale", options.scale]).scale
 
-    from sweeps.sweep import Sweep  # with Optuna, which an error above need not wait for
+    from sweeps.sweep import Sweep  # imports Optuna, which takes a while; the errors above come first
 
     sweep = Sweep(
         experiment=catalogue.name_or_path(options.experiment),
@@ -60,8 +60,8 @@ def main(arguments: list[str]) -> int:
     try:
         sweep.run(options)
     except KeyboardInterrupt:
-        print("\nInterrupted. Go on with the same command and --resume.", file=sys.stderr)
-        return INTERRUPTED
+        print("\nInterrupted. To resume, give the same command with --resume.", file=sys.stderr)
+        return EXIT_CODE_INTERRUPTED
     return 0
 
 
@@ -71,41 +71,54 @@ def _parser() -> argparse.ArgumentParser:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        epilog="Further options are those of `experiments.run fit` and hold for every trial, such as\n"
-        "--trainer.devices 2, which makes each trial a DDP job on two devices of its worker's machine.",
+        epilog="Further options are options of `experiments.run fit` and hold for every trial. For example,\n"
+        "--trainer.devices 2 makes each trial a DDP job on two devices of its worker's machine.",
     )
     parser.add_argument("experiment", help="a name that `python -m experiments.run` lists, or a YAML file")
     parser.add_argument(
-        "--trials", type=int, required=True, help="finished trials when the study is complete, of all workers"
+        "--trials",
+        type=int,
+        required=True,
+        help="number of finished trials, of all workers together, that completes the study",
     )
-    parser.add_argument("--jobs", type=int, default=1, help="trials at once on this machine (default: 1)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="number of trials that run at once on this machine (default: 1)"
+    )
     parser.add_argument(
         "--budget",
-        help="length of each trial's training: 30m (s, m, h, d) or 1500steps (batches); default: the "
-        "experiment's own at its scale",
+        help="length of each trial's training: a time such as 30m (s, m, h, d), or batches such as 1500steps "
+        "(default: the length of the experiment at its scale)",
     )
-    parser.add_argument("--scale", default=DEFAULT_SCALE, help="demo (default) or paper")
+    parser.add_argument(
+        "--scale", default=DEFAULT_SCALE, help="scale of the experiment: demo (default) or paper"
+    )
     parser.add_argument(
         "--objective",
         action="append",
         metavar="METRIC",
-        help="validation metric that decides, such as val/joint_score or val/real_time_factor; several "
-        "give a Pareto front and no pruning (default: those of the space)",
+        help="validation metric to optimise, such as val/joint_score or val/real_time_factor; repeat it for "
+        "a Pareto front, without pruning (default: the objectives of the space)",
     )
-    parser.add_argument("--space", type=Path, help="search space (default: sweeps/spaces/<experiment>.yaml)")
+    parser.add_argument(
+        "--space", type=Path, help="file with the search space (default: sweeps/spaces/<experiment>.yaml)"
+    )
     parser.add_argument(
         "--storage",
         default="sqlite:///sweeps.db",
         metavar="URL",
-        help="database of the study (default: %(default)s); PostgreSQL for several machines",
+        help="database of the study (default: %(default)s); several machines need PostgreSQL",
     )
     parser.add_argument("--study", help="name of the study (default: <experiment>_<scale>)")
-    parser.add_argument("--resume", action="store_true", help="go on with the study if it exists, or join it")
     parser.add_argument(
-        "--no-pruning", action="store_true", help="let every trial use its budget, however bad it is"
+        "--resume", action="store_true", help="resume the study, or join its workers, if it exists"
     )
     parser.add_argument(
-        "--no-range-test", action="store_true", help="do not begin with a learning-rate range test"
+        "--no-pruning", action="store_true", help="let every trial use its whole budget, however bad it is"
+    )
+    parser.add_argument(
+        "--no-range-test",
+        action="store_true",
+        help="leave out the range test of the learning rates at the beginning",
     )
     return parser
 
@@ -115,5 +128,5 @@ def _interrupt(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _interrupt)  # how SLURM and systemd say what Ctrl-C says
+    signal.signal(signal.SIGTERM, _interrupt)  # SLURM and systemd interrupt with SIGTERM
     run_command(lambda: main(sys.argv[1:]))

@@ -31,27 +31,27 @@ FIELDS = {
     "int": {"low", "high", "log", "step"},
     "categorical": {"choices"},
 }
-"""What a distribution of each type may say."""
+"""The fields that a distribution of each type may have."""
 Value = Any
-"""Of a config key: whatever YAML can say."""
+"""The value of a config key: anything that YAML can write."""
 
 
 class Distribution(NamedTuple):
-    """Where a key's values come from."""
+    """The distribution from which the values of a config key are drawn."""
 
     kind: str
     """``float``, ``int`` or ``categorical``."""
     low: float | int = 0
     high: float | int = 0
     log: bool = False
-    """Whether factors count, not differences."""
+    """Whether values are drawn uniformly in their logarithm."""
     step: float | int | None = None
     choices: tuple[Value, ...] = ()
     range_test: str | None = None
-    """What the optimizer with this rate trains, as `lr_find` names it; its suggestion is tried early."""
+    """What the optimizer of this rate trains, as `lr_find` names it. Its suggestion is tried early."""
 
     def corners(self) -> list[Value]:
-        """The values at which a config is most likely to be refused: both ends, or every choice."""
+        """List the values that an experiment is most likely to refuse: both ends, or every choice."""
         return list(self.choices) or [self.low, self.high]
 
     def holds(self, value: Value) -> bool:
@@ -61,11 +61,11 @@ class Distribution(NamedTuple):
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     def clipped(self, value: float) -> float:
-        """The nearest value that can be drawn."""
+        """Clip ``value`` to the interval [low, high]."""
         return min(max(value, self.low), self.high)
 
     def suggest(self, trial: optuna.Trial, key: str) -> Value:
-        """The trial's value for ``key``."""
+        """Draw the trial's value for ``key``."""
         if self.kind == "float":
             return trial.suggest_float(key, self.low, self.high, log=self.log, step=self.step)
         if self.kind == "int":
@@ -75,27 +75,27 @@ class Distribution(NamedTuple):
         return self.choices[texts.index(trial.suggest_categorical(key, texts))]
 
     def stored(self, value: Value) -> Value:
-        """``value`` as Optuna stores it."""
+        """Convert ``value`` to the form in which Optuna stores it."""
         return as_text(value) if self.kind == "categorical" else value
 
 
 class Space(NamedTuple):
-    """What a sweep searches, and what for."""
+    """A search space: the distributions of config keys, and the objectives."""
 
     path: str
     text: str
-    """All of the file."""
+    """The whole text of the file."""
     objectives: tuple[str, ...]
     """Names of validation metrics."""
     distributions: Mapping[str, Distribution]
-    """By config key."""
+    """The distribution of each config key."""
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Value]:
-        """The trial's value of every key."""
+        """Draw the trial's value for every key."""
         return {key: distribution.suggest(trial, key) for key, distribution in self.distributions.items()}
 
     def values(self, params: Mapping[str, Any]) -> dict[str, Value]:
-        """The values of a finished trial, given what Optuna stored."""
+        """Convert the parameters of a finished trial, as Optuna stored them, to config values."""
         found = {}
         for key, stored in params.items():
             choices = self.distributions[key].choices
@@ -103,29 +103,29 @@ class Space(NamedTuple):
         return found
 
     def stored(self, values: Mapping[str, Value]) -> dict[str, Any]:
-        """``values`` as Optuna stores them."""
+        """Convert ``values`` to the form in which Optuna stores them."""
         return {key: self.distributions[key].stored(value) for key, value in values.items()}
 
     def as_data(self) -> dict[str, Any]:
-        """Plain data that is equal where the spaces are."""
+        """Convert the space to plain data, which is equal for equal spaces."""
         return {key: list(distribution) for key, distribution in self.distributions.items()}
 
 
 def as_text(value: Value) -> str:
-    """A value as a command line says it."""
+    """Write a value as text for a command line."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def as_options(values: Mapping[str, Value]) -> list[str]:
-    """Config values as options of a command line."""
+    """Write config values as options of a command line."""
     return [part for key, value in values.items() for part in (f"--{key}", as_text(value))]
 
 
 def find_space(experiment: str) -> Path:
-    """The shipped space of an experiment, or of one that it is a difference over.
+    """Find the shipped space of an experiment, or that of the nearest of its bases that has one.
 
     Raises:
-        UserError: there is none.
+        UserError: neither the experiment nor one of its bases has a space.
     """
     parts = [part.stem for part in with_bases(find(experiment))]
     for name in reversed(parts):
@@ -138,7 +138,7 @@ def find_space(experiment: str) -> Path:
 
 
 def read_space(path: Path) -> Space:
-    """Read a space and check all that can be checked without the experiment.
+    """Read a space, and check everything that can be checked without the experiment.
 
     Raises:
         UserError: the file or a distribution in it is wrong.
@@ -202,8 +202,8 @@ def _interval(where: str, kind: str, fields: dict[str, Any]) -> Distribution:
             raise UserError(f"{where}: {name} must be {kind}, found {value!r}.{_yaml_float(value)}")
     if not low < high or (fields.get("log") and low <= 0) or (step is not None and step <= 0):
         raise UserError(
-            f"{where}: it must be low < high, with log also 0 < low, and a step above 0; found low {low}, "
-            f"high {high}, step {step}."
+            f"{where}: low must be less than high, and with log above 0, and a step must be above 0; "
+            f"found low {low}, high {high}, step {step}."
         )
     if fields.get("log") and step is not None:
         raise UserError(f"{where}: a distribution has a step or is log, not both.")
@@ -211,7 +211,7 @@ def _interval(where: str, kind: str, fields: dict[str, Any]) -> Distribution:
 
 
 def _yaml_float(value: Any) -> str:
-    """YAML takes 1e-4 for a word."""
+    """Explain that YAML reads 1e-4 as text; gives nothing where that is not the mistake."""
     try:
         return f" YAML takes {value} for a word: write {float(value):.1e}." if isinstance(value, str) else ""
     except ValueError:

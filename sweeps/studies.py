@@ -1,4 +1,4 @@
-"""The study that all workers of a sweep share: where it is stored, how it begins, and when it is complete."""
+"""The Optuna study that all workers of a sweep share: its storage, its beginning, and when it is complete."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from runtime.errors import UserError
 
 DEFAULT_STORAGE = "sqlite:///sweeps.db"
 HEARTBEAT_S, GRACE_S = 10, 60
-"""A trial whose worker has not been heard of for the grace period is tried again by another worker."""
+"""A worker gives a heartbeat so often; after the grace period without one, another repeats its trial."""
 MAX_RETRIES = 3
-"""A trial whose worker died so often may be what kills them; another one takes its place."""
+"""How often a trial is repeated whose worker died; after that, the trial may be what kills its workers."""
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 ACTIVE = (TrialState.RUNNING, TrialState.WAITING)
 IDENTITY = "sweep"
-"""The attribute of a study that says what it searches: workers that join must agree."""
+"""Name of the study's attribute with its `Identity`."""
 PARENT_RUN = "mlflow_run"
-"""The attribute with the id of the sweep's run."""
+"""Name of the study's attribute with the id of the sweep's run in MLflow."""
 SECONDS_TO_BEGIN = 60.0
-"""How long workers that join wait for what the first one has to do; then it is taken for dead."""
+"""How long a worker that joins waits for the first worker to begin the study, before it takes it for dead."""
 
 
 class Identity(NamedTuple):
-    """What makes trials comparable, and so must be the same for all workers of a study."""
+    """What must be equal for all workers of a study, because otherwise trials could not be compared."""
 
     experiment: str
     scale: str
     budget: str
     objectives: list[tuple[str, Literal["minimize", "maximize"]]]
-    """Metric, and ``minimize`` or ``maximize``, in the order of a trial's values."""
+    """Each metric with ``minimize`` or ``maximize``, in the order of a trial's values."""
     space: dict[str, Any]
     options: list[str]
-    """Further ones of `fit`."""
+    """Further options of `fit`."""
 
     def as_text(self) -> str:
-        """JSON, equal where the identities are."""
+        """Write the identity as JSON, which is equal for equal identities."""
         return json.dumps(self._asdict(), sort_keys=True)
 
 
 def open_storage(url: str) -> RDBStorage:
-    """Open the database of studies, which is created where it is a file that does not exist.
+    """Open the database of studies; an SQLite file is created if it does not exist.
 
     Raises:
-        UserError: it is no database, cannot be reached, or its driver is not installed.
+        UserError: the URL is no database, the database cannot be reached, or its driver is not installed.
     """
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the worker says itself what becomes of its trials
-    attempts = 3  # workers that open an empty database at the same time get in each other's way
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the worker reports its trials itself
+    attempts = 3  # workers that create the tables at the same time make each other fail
     for attempt in range(attempts):
         try:
             return RDBStorage(
@@ -79,12 +79,12 @@ def open_storage(url: str) -> RDBStorage:
 
 
 def with_driver(url: str) -> str:
-    """The address for SQLAlchemy, whose own choice for PostgreSQL is an older driver."""
+    """Name the driver in the address of a PostgreSQL database; SQLAlchemy's default is an older one."""
     try:
         parts = make_url(url)
     except ArgumentError as error:
         raise UserError(
-            f"The storage '{url}' is no database address; it is like {DEFAULT_STORAGE} or "
+            f"The storage '{url}' is no database address; examples are {DEFAULT_STORAGE} and "
             "postgresql://USER:PASSWORD@HOST/DATABASE."
         ) from error
     if parts.drivername in ("postgresql", "postgres"):
@@ -93,21 +93,21 @@ def with_driver(url: str) -> str:
 
 
 def hidden(url: str) -> str:
-    """The address without its password."""
+    """Hide the password of an address."""
     return make_url(url).render_as_string(hide_password=True)
 
 
 def _reason(error: BaseException) -> str:
-    """What the driver says, in one line, without SQLAlchemy's advice."""
+    """The driver's message in one line, without SQLAlchemy's advice."""
     cause = error.__cause__ or error
     return " ".join(str(getattr(cause, "orig", None) or cause).split())[:200].rstrip(".")
 
 
 def require_new(storage: RDBStorage, name: str) -> None:
-    """Refuse to begin a study that exists."""
+    """Raise a `UserError` if a study of this name exists."""
     if name in optuna.get_all_study_names(storage):
         raise UserError(
-            f"The study '{name}' exists already: add --resume to go on with it or to join its workers, or "
+            f"The study '{name}' exists already: add --resume to resume it or to join its workers, or "
             "--study NAME to begin another."
         )
 
@@ -115,10 +115,10 @@ def require_new(storage: RDBStorage, name: str) -> None:
 def begin(
     storage: RDBStorage, name: str, identity: Identity, resume: bool, prune: bool
 ) -> tuple[optuna.Study, bool]:
-    """Create a study, or with ``resume`` join it; also whether it is new.
+    """Create a study, or join it with ``resume``; return the study and whether it is new.
 
     Raises:
-        UserError: it exists and was not to be resumed, or searches something else.
+        UserError: the study exists and ``resume`` is false, or its `Identity` is another one.
     """
     try:
         directions = [direction for _, direction in identity.objectives]
@@ -136,7 +136,7 @@ def begin(
 
 
 def equip(study: optuna.Study, n_objectives: int, prune: bool) -> None:
-    """Give the study its sampler and pruner, which are each worker's own."""
+    """Set the sampler and the pruner, which are not stored with the study: each worker has its own."""
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=5)
     # A trial ends early when its best value so far is worse than the median of three others at that point.
     pruning = prune and n_objectives == 1
@@ -167,7 +167,7 @@ def _differing(theirs: Any, ours: Any) -> str:
 
 
 def _begun(study: optuna.Study) -> str:
-    """What the study searches, as soon as its first worker has said so."""
+    """Wait for the identity that the first worker stores, and return its JSON."""
     identity = await_attribute(study, IDENTITY, SECONDS_TO_BEGIN)
     if identity is None:
         raise UserError(
@@ -178,7 +178,7 @@ def _begun(study: optuna.Study) -> str:
 
 
 def await_attribute(study: optuna.Study, name: str, seconds: float) -> Any:
-    """An attribute of the study, as soon as another worker has set it; ``None`` if that takes too long."""
+    """Wait for another worker to set an attribute of the study; give up with ``None`` after ``seconds``."""
     end = time.monotonic() + seconds
     while name not in study.user_attrs and time.monotonic() < end:
         time.sleep(0.5)
@@ -186,21 +186,21 @@ def await_attribute(study: optuna.Study, name: str, seconds: float) -> Any:
 
 
 def n_finished(study: optuna.Study) -> int:
-    """Trials that count: complete or pruned."""
+    """Count the finished trials: complete or pruned."""
     return len(study.get_trials(deepcopy=False, states=FINISHED))
 
 
 def n_running(study: optuna.Study) -> int:
-    """Trials that some worker has."""
+    """Count the trials that are running on any worker."""
     return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
 
 def is_surplus(study: optuna.Study, number: int, n_trials: int) -> bool:
-    """Whether a trial that was just begun is one too many, because several workers began one at once.
+    """Whether a trial that has just begun is one too many, because several workers began trials at once.
 
-    Every finished trial counts, and of those that run or wait the ones with lower numbers. Of any
-    ``n_trials + 1`` that were begun, the one with the highest number sees all the others, which were created
-    before it, and gives way. A trial that is tried again gets a new number.
+    Every finished trial counts, and so does every running or waiting trial with a lower number. Of any
+    ``n_trials + 1`` trials, the one with the highest number counts all the others, which were created before
+    it, and is the surplus one. A trial that is repeated gets a new number.
     """
     before = [t for t in study.get_trials(deepcopy=False, states=ACTIVE) if t.number < number]
     return n_finished(study) + len(before) >= n_trials

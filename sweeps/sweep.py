@@ -1,4 +1,4 @@
-"""One worker's part in a sweep: from its command line to the outcome of the study."""
+"""The work of one worker in a sweep, from its command line to the outcome of the study."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Protocol
 import optuna
 
 from callbacks.tracking.mlflow_store import default_tracking_uri
-from sweeps import rates, studies
-from sweeps.best import write_best
+from sweeps import learning_rates, studies
+from sweeps.best_configs import write_best
 from sweeps.budget import Budget
-from sweeps.checking import Facts
+from sweeps.checking import ExperimentFacts
+from sweeps.command_process import ask
 from sweeps.pictures import draw
-from sweeps.processes import ask
 from sweeps.record import SweepRecord
 from sweeps.spaces import Space
-from sweeps.trials import Objective, Setting, TrialFailed
+from sweeps.trials import Objective, TrialFailed, TrialSettings
 from sweeps.worker import Worker
 
 FOLDER = Path("runs") / "sweeps"
 OWN_LENGTH = "the experiment's own"
-"""The budget where none is given."""
+"""Name of the budget if none is given."""
 
 
 class Options(Protocol):
-    """What this worker does; it may differ from what others do."""
+    """The options that concern this worker alone; other workers of the study may have others."""
 
     trials: int
     jobs: int
@@ -37,17 +37,17 @@ class Options(Protocol):
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is tuned, as all workers of the study must say it.
+    """The definition of a sweep, which must be equal for all workers of the study.
 
     Args:
-        experiment: name or path.
+        experiment: name or path of the experiment.
         scale: ``demo`` or ``paper``.
-        name: of the study.
-        space: what is searched.
-        objectives: the metrics that decide.
-        budget: of each trial; ``None`` is the experiment's own length.
+        name: name of the study.
+        space: the search space.
+        objectives: names of the validation metrics to optimise.
+        budget: length of each trial; ``None`` is the experiment's own length.
         fit_options: further options of every trial's `fit`.
-        storage: database of the study.
+        storage: URL of the study's database.
     """
 
     experiment: str
@@ -60,27 +60,27 @@ class Sweep:
     storage: str
 
     def run(self, options: Options) -> None:
-        """Work until the study is complete, then write its outcome."""
+        """Run trials until the study is complete, then write its outcome."""
         storage = studies.open_storage(self.storage)
         if not options.resume:
-            studies.require_new(storage, self.name)  # before a check that takes a while
+            studies.require_new(storage, self.name)  # first, because the check takes a while
         question = (self.experiment, self.scale, self._shared, self.space, self.objectives)
-        facts: Facts = ask("sweeps.checking", "check", *question)
+        facts: ExperimentFacts = ask("sweeps.checking", "check", *question)
         prune = not options.no_pruning
         study, is_new = studies.begin(storage, self.name, self._identity(facts), options.resume, prune)
         record = SweepRecord(FOLDER / f"{self.name}_{study.user_attrs['id'][:4]}", default_tracking_uri())
-        setting = self._setting(facts, record, study, is_new)
+        settings = self._trial_settings(facts, record, study, is_new)
         if is_new:
-            self._enqueue_guesses(study, facts, setting, with_rates=not options.no_range_test)
-        self._work(Worker(study, setting, record, options.trials), options.jobs)
+            self._enqueue_guesses(study, facts, settings, with_rates=not options.no_range_test)
+        self._work(Worker(study, settings, record, options.trials), options.jobs)
         self._write_outcome(study, record)
 
     @property
     def _shared(self) -> list[str]:
-        """A trial is for one device unless it is said to be a DDP job: several trials may run at once."""
+        """The options of every trial: one device by default, because several trials may run at once."""
         return ["--trainer.devices", "1", *self.fit_options]
 
-    def _identity(self, facts: Facts) -> studies.Identity:
+    def _identity(self, facts: ExperimentFacts) -> studies.Identity:
         return studies.Identity(
             experiment=facts.name,
             scale=self.scale,
@@ -90,9 +90,11 @@ class Sweep:
             options=self.fit_options,
         )
 
-    def _setting(self, facts: Facts, record: SweepRecord, study: optuna.Study, is_new: bool) -> Setting:
+    def _trial_settings(
+        self, facts: ExperimentFacts, record: SweepRecord, study: optuna.Study, is_new: bool
+    ) -> TrialSettings:
         length = self.budget.options(facts.batches_per_epoch) if self.budget else []
-        return Setting(
+        return TrialSettings(
             fit=["--config", self.experiment, "--scale", self.scale, *self._shared, *length],
             space=self.space,
             objectives=tuple(Objective(name, facts.directions[name]) for name in self.objectives),
@@ -105,8 +107,10 @@ class Sweep:
             is_thorough=not facts.is_cheap,
         )
 
-    def _parent_run(self, facts: Facts, record: SweepRecord, study: optuna.Study, is_new: bool) -> str:
-        if not is_new:  # two workers that create the sweep's run at once would create two
+    def _parent_run(
+        self, facts: ExperimentFacts, record: SweepRecord, study: optuna.Study, is_new: bool
+    ) -> str:
+        if not is_new:  # otherwise two workers might each create a run
             studies.await_attribute(study, studies.PARENT_RUN, studies.SECONDS_TO_BEGIN)
         tags = {
             "scale": self.scale,
@@ -117,16 +121,18 @@ class Sweep:
         study.set_user_attr(studies.PARENT_RUN, run_id)
         return run_id
 
-    def _enqueue_guesses(self, study: optuna.Study, facts: Facts, setting: Setting, with_rates: bool) -> None:
-        """Try the experiment's own values first, then the same with the rates of the range test."""
+    def _enqueue_guesses(
+        self, study: optuna.Study, facts: ExperimentFacts, settings: TrialSettings, with_rates: bool
+    ) -> None:
+        """Enqueue the experiment's own values, then the same with the learning rates of the range test."""
         held = self.space.distributions
         own = {key: value for key, value in facts.own_values.items() if held[key].holds(value)}
         if outside := sorted(set(facts.own_values) - set(own)):
-            print(f"Outside the space are the experiment's own {', '.join(outside)}.", flush=True)
+            print(f"The experiment's own values are outside the space for {', '.join(outside)}.", flush=True)
         study.enqueue_trial(self.space.stored(own))
-        if with_rates and rates.wants_rates(self.space):
-            print("Range test: which learning rates to begin with", flush=True)
-            suggested = rates.suggested_rates(setting.fit, self.space, setting.folder, self.name)
+        if with_rates and learning_rates.wants_rates(self.space):
+            print("Range test, for the first learning rates to try", flush=True)
+            suggested = learning_rates.suggested_rates(settings.fit, self.space, settings.folder, self.name)
             print(", ".join(f"{key} {rate:.1e}" for key, rate in suggested.items()), flush=True)
             if suggested:
                 study.enqueue_trial(self.space.stored(own | suggested))
@@ -142,7 +148,7 @@ class Sweep:
             status = "FAILED"
             raise
         finally:
-            worker.record.settle(worker.study)
+            worker.record.disown_failed_trials(worker.study)
             if status != "FINISHED" and not studies.n_running(worker.study):
                 worker.record.end(status)
 
@@ -153,7 +159,9 @@ class Sweep:
         for path in configs:
             print(path.read_text(encoding="utf-8").split("\n")[0].lstrip("# "))
             print(f"  python -m experiments.run fit --config {path} --scale {self.scale}")
-        print(f"Pictures are in {record.folder / 'pictures'}. MLflow's run 'sweep {self.name}' has it all.")
+        print(
+            f"Pictures are in {record.folder / 'pictures'}. MLflow's run 'sweep {self.name}' has everything."
+        )
 
     def _best_values(self, study: optuna.Study) -> dict[str, float]:
         found = {}

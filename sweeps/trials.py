@@ -1,4 +1,4 @@
-"""One trial: a `fit` with its values, followed while it runs, ended early where it is hopeless."""
+"""One trial: a `fit` with the trial's values, followed while it runs, and pruned if it is hopeless."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from callbacks.tracking.mlflow_store import PARENT, RUN_CONTEXT
 from callbacks.tracking.outbox import Journal
 from runtime.errors import UserError
 from sweeps.budget import Budget
-from sweeps.processes import Job
+from sweeps.command_process import CommandProcess
 from sweeps.spaces import Space, as_options, as_text
 
 POLL_S = 1.0
@@ -27,15 +27,15 @@ TENTHS = 10
 
 
 class TrialFailed(UserError):
-    """A trial ended in an error; another one takes its place."""
+    """A trial ended in an error. It does not count, and another trial takes its place."""
 
 
 class Interrupted(Exception):
-    """The worker was asked to end; its trials are left to be tried again."""
+    """The worker was asked to end. Its trials will be tried again."""
 
 
 class Objective(NamedTuple):
-    """What a sweep is for."""
+    """A validation metric, and whether lower or higher is better."""
 
     metric: str
     direction: str
@@ -43,20 +43,20 @@ class Objective(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What all trials of a sweep share.
+class TrialSettings:
+    """The settings that all trials of a sweep share.
 
     Args:
-        fit: arguments of `experiments.run` without the trial's values.
-        space: where those come from.
-        objectives: the metrics that decide.
-        monitor: the metric that pruning watches, and which way it is better.
-        budget: of each trial; ``None`` is the experiment's own length.
-        folder: of the sweep on this machine.
-        experiment: name in MLflow.
+        fit: the arguments of `fit` without the trial's values.
+        space: the space from which the values are drawn.
+        objectives: the metrics to optimise.
+        monitor: the metric by which trials are pruned.
+        budget: length of each trial; ``None`` is the experiment's own length.
+        folder: folder of the sweep on this machine.
+        experiment: name of the experiment in MLflow.
         sweep: name of the study.
-        parent_run: its run in MLflow.
-        is_thorough: whether the best checkpoint is validated again for objectives that take long.
+        parent_run: id of the sweep's run in MLflow.
+        is_thorough: whether the best checkpoint is validated again, for objectives that are slow to measure.
     """
 
     fit: list[str]
@@ -71,11 +71,11 @@ class Setting:
     is_thorough: bool
 
     def run_dir(self, number: int) -> Path:
-        """The folder of a trial's run."""
+        """Name the folder of a trial's run."""
         return self.folder / self.experiment / run_name(number)
 
     def arguments(self, number: int, values: dict[str, object]) -> list[str]:
-        """The training, which ends in a validation of its best checkpoint instead of the test."""
+        """Make the arguments of `fit` for a trial, which is validated and not tested after its training."""
         return [
             *self.fit,
             *as_options(values),
@@ -85,79 +85,83 @@ class Setting:
         ]
 
     def tags(self, number: int) -> dict[str, str]:
-        """Tags of the trial's run, which make it a child of the sweep's."""
+        """Make the tags of a trial's run, which make it a child of the sweep's run."""
         return {PARENT: self.parent_run, "sweep": self.sweep, "trial": str(number)}
 
 
 def run_name(number: int) -> str:
-    """Name of a trial's run, in MLflow and on disk."""
+    """Name a trial's run, in MLflow and on disk."""
     return f"trial_{number:04}"
 
 
-def run_trial(trial: optuna.Trial, setting: Setting, stopping: threading.Event) -> tuple[float, ...]:
-    """Train with the trial's values and return what its best checkpoint scores.
+def run_trial(trial: optuna.Trial, settings: TrialSettings, stopping: threading.Event) -> tuple[float, ...]:
+    """Train with the trial's values, and return the objectives of its best checkpoint.
 
     Raises:
-        optuna.TrialPruned: it was ended early, or diverged until no validation metric was a number.
-        TrialFailed: it ended in an error.
+        optuna.TrialPruned: the trial was pruned, or it diverged so that no validation metric was a number.
+        TrialFailed: the training ended in an error.
         Interrupted: ``stopping`` was set.
     """
     trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
-    values = setting.space.suggest(trial)
-    arguments = setting.arguments(trial.number, values)
-    environment = {RUN_CONTEXT: json.dumps(setting.tags(trial.number))}
-    run_dir = setting.run_dir(trial.number)
-    job = Job(["fit", *arguments], run_dir / "output.log", environment)
-    watch = Watch(run_dir, setting.monitor, setting.budget)
+    values = settings.space.suggest(trial)
+    arguments = settings.arguments(trial.number, values)
+    environment = {RUN_CONTEXT: json.dumps(settings.tags(trial.number))}
+    run_dir = settings.run_dir(trial.number)
+    process = CommandProcess(["fit", *arguments], run_dir / "output.log", environment)
+    trial_log = TrialLog(run_dir, settings.monitor, settings.budget)
     try:
-        while not job.wait(POLL_S):
+        while not process.wait(POLL_S):
             if stopping.is_set():
                 raise Interrupted
-            _report(trial, watch, setting)
+            _report(trial, trial_log, settings)
     finally:
-        job.stop()
-    _report(trial, watch, setting, may_prune=False)
-    if job.failed:
-        raise TrialFailed(f"Trial {trial.number} failed: {job.last_words()} All of it is in {job.output}.")
-    return _scores(trial.number, watch, setting)
+        process.stop()
+    _report(trial, trial_log, settings, may_prune=False)
+    if process.failed:
+        raise TrialFailed(
+            f"Trial {trial.number} failed: {process.last_words()} The whole output is in {process.output}."
+        )
+    return _scores(trial.number, trial_log, settings)
 
 
-def _report(trial: optuna.Trial, watch: Watch, setting: Setting, may_prune: bool = True) -> None:
-    """Tell Optuna of new validations, better in the study's own direction."""
+def _report(
+    trial: optuna.Trial, trial_log: TrialLog, settings: TrialSettings, may_prune: bool = True
+) -> None:
+    """Report new validations to Optuna, with the sign that makes the study's direction the better one."""
     is_pruned = False
-    for step, value in watch.new_validations():
-        if len(setting.objectives) == 1 and math.isfinite(value):
-            same_way = setting.objectives[0].direction == setting.monitor.direction
+    for step, value in trial_log.new_validations():
+        if len(settings.objectives) == 1 and math.isfinite(value):
+            same_way = settings.objectives[0].direction == settings.monitor.direction
             trial.report(value if same_way else -value, step)
             is_pruned = is_pruned or (may_prune and trial.should_prune())
     if is_pruned:
-        raise optuna.TrialPruned(f"{setting.monitor.metric} is worse than the median")
+        raise optuna.TrialPruned(f"{settings.monitor.metric} is worse than the median")
 
 
-def _scores(number: int, watch: Watch, setting: Setting) -> tuple[float, ...]:
-    if not watch.best:
-        raise optuna.TrialPruned(f"it diverged: {setting.monitor.metric} is no number")
-    scores = {o.metric: watch.best.get(o.metric, math.nan) for o in setting.objectives}
+def _scores(number: int, trial_log: TrialLog, settings: TrialSettings) -> tuple[float, ...]:
+    if not trial_log.best:
+        raise optuna.TrialPruned(f"it diverged: {settings.monitor.metric} is not a number")
+    scores = {o.metric: trial_log.best.get(o.metric, math.nan) for o in settings.objectives}
     if missing := [name for name, score in scores.items() if not math.isfinite(score)]:
         raise TrialFailed(
             f"Trial {number} has no {' and no '.join(missing)}; its validation measured "
-            f"{', '.join(sorted(watch.best))}: choose among these with --objective."
+            f"{', '.join(sorted(trial_log.best))}: choose among these with --objective."
         )
     return tuple(scores.values())
 
 
-class Watch:
-    """What a running trial has logged, read from its journal.
+class TrialLog:
+    """Reads from its journal what a running trial has logged.
 
     Args:
-        run_dir: the run's folder.
+        run_dir: the folder of the trial's run.
         monitor: the validation metric to follow, which chooses the best checkpoint.
-        budget: of the trial; under a budget of time, validations are compared at tenths of it.
+        budget: budget of the trial; with a budget of time, trials are compared at tenths of it.
     """
 
     def __init__(self, run_dir: Path, monitor: Objective, budget: Budget | None) -> None:
         self.best: dict[str, float] = {}
-        """What validation measured of the best checkpoint so far; empty while that is no number."""
+        """The validation metrics of the best checkpoint so far; empty until the monitored one is a number."""
         self._journal = Journal(run_dir)
         self._monitor = monitor
         self._seconds = budget.seconds if budget else None
@@ -168,11 +172,11 @@ class Watch:
         self._is_trained = False
 
     def new_validations(self) -> Iterator[tuple[int, float]]:
-        """Step and value of each validation during the training since the last call."""
+        """Give step and monitored value of each validation during the training since the last call."""
         for entry in self._journal.entries(self._offset):
             self._offset = entry.end
             if isinstance(entry.event, StatusChanged):
-                self._is_trained = True  # what follows the end of the fit is about its best checkpoint
+                self._is_trained = True  # values after the end of the fit are of its best checkpoint
             elif isinstance(entry.event, Metrics):
                 yield from self._read(entry.event.values, entry.event.time_ms)
 
@@ -196,7 +200,7 @@ class Watch:
         return value < best if self._monitor.direction == "minimize" else value > best
 
     def _step(self, time_ms: int) -> int:
-        """Trials are compared where they have spent the same."""
+        """The step at which trials are compared, so that they have spent the same part of their budgets."""
         if self._seconds is None or self._began_ms is None:
             return self._n_validations
         return int(TENTHS * (time_ms - self._began_ms) / (1000 * self._seconds))

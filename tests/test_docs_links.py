@@ -1,6 +1,7 @@
 """What README, CONTRIBUTING and docs/ name exists: links, headings, files, modules and experiments."""
 
 import importlib.util
+import pkgutil
 import re
 from pathlib import Path
 
@@ -14,17 +15,23 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE_SPAN = re.compile(r"`([^`\n]+)`")
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.(?:py|md|yaml|sbatch|toml|lock|png|html)")
 MODULE = re.compile(r"python -m ((?:experiments|datamodules|metrics|sweeps|tests)[\w.]*)")
+DOTTED = re.compile(r"\b((?:callbacks|datamodules|metrics|lightning_modules|sweeps|runtime)(?:\.\w+)+)")
 EXPERIMENT = re.compile(r"experiments\.run \w+ +--config ([\w/]+)(?=[\s`]|$)")
 PACKAGES = [
     ROOT / name
     for name in (
-        *("sweeps", "experiments", "callbacks", "lightning_modules"),
-        *("metrics", "datamodules", "runtime"),
+        "lightning_modules",
+        "datamodules",
+        "metrics",
+        "callbacks",
+        "sweeps",
+        "runtime",
+        "experiments",
     )
 ]
 MADE_WHEN_RUN = {
     *("config.yaml", "test_config.yaml", "histories.png", "leaderboard.html", "runs/leaderboard.html"),
-    *("ddsp_small.yaml", "setup.py"),
+    *("ddsp_small.yaml", "setup.py", "sweeps.db"),
 }
 """Files that a command, or the reader, makes."""
 
@@ -73,6 +80,14 @@ def test_commands_of_a_page_start_modules_and_experiments_that_exist(page):
         assert importlib.util.find_spec(module), f"{relative(page)} starts {module}"
     for experiment in EXPERIMENT.findall(text):
         assert find(experiment) or "sixth" in experiment
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_classes_and_functions_that_a_page_names_exist(page):
+    for dotted in DOTTED.findall(page.read_text(encoding="utf-8")):
+        if dotted in MADE_WHEN_RUN or FILE.fullmatch(dotted):
+            continue
+        pkgutil.resolve_name(dotted)  # ImportError or AttributeError name it
 
 
 def test_every_page_can_be_reached_from_the_readme():

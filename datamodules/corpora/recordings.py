@@ -86,7 +86,7 @@ class RecordingsCorpus(CorpusSource):
         """Find the folders of the splits; the root alone, without a split, where there are none."""
         if not self.root.is_dir():
             raise CorpusError(f"{self.root} is not a folder; give one with a folder of audio per instrument.")
-        found: dict[str | None, Path] = {**find_split_folders(self.root, _folders(self.root))}
+        found: dict[str | None, Path] = dict(find_split_folders(self.root, _folders(self.root)).items())
         return found or {None: self.root}
 
     def _find_instruments(self, wanted: Sequence[str] | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.command_line.cli import SuiteCLI
-from sweeps.best import nested, write_best
+from sweeps.best_configs import nested, write_best
 from sweeps.pictures import draw, short
 from sweeps.spaces import Space
 from tests.conftest import SIXTH

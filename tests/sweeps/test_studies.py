@@ -58,7 +58,7 @@ def test_of_trials_begun_at_once_those_with_the_lowest_numbers_stay(tmp_path: Pa
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("sweeps.db", "'sweeps.db' is no database address; it is like sqlite:///sweeps.db"),
+        ("sweeps.db", "'sweeps.db' is no database address; examples are sqlite:///sweeps.db"),
         ("sqlite:////nowhere/at/all/sweeps.db", "cannot be opened: unable to open database file"),
         ("postgresql://me:secret@127.0.0.1:9/db", r"postgresql://me:\*\*\*@127.0.0.1:9/db cannot be opened"),
         ("mysql+nonesuch://host/db", "cannot be opened|needs a driver"),

@@ -1,8 +1,8 @@
-"""Trials as processes: each is `python -m experiments.run …` with its own process group and output file.
+"""Commands of `experiments.run` as processes of a worker, each with its own process group and output file.
 
-A process for each trial, so that a crash, a full memory or an exploded training ends the trial and not the
-worker, and so that a trial may itself start the processes of a DDP job. They are forked from a server process
-that has imported Lightning once, which saves a trial some 15 seconds.
+Each trial is such a process. So a crash, a full memory or an exploded training ends the trial and not the
+worker, and a trial may start the processes of a DDP job itself. The processes are forked from a server
+process that has imported Lightning once, which saves each trial some 15 seconds.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from typing import Any
 from runtime.processes import end_with_parent, last_words
 
 STOP_S = 60.0
-"""How long a process that was asked to end may write its last checkpoint."""
+"""Time for a process that was asked to end, to write its last checkpoint."""
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["experiments.command_line.cli", "experiments.command_line.lr_find", "mlflow.tracking"]
 )
 
 
-class Job:
+class CommandProcess:
     """A running command of `experiments.run`.
 
-    Ends with this process, also when this one is killed: nobody would know of its result.
+    The command ends with this process, even if this process is killed: otherwise nobody would read its
+    result.
 
     Args:
-        arguments: behind ``python -m experiments.run``.
-        output: a file that what it prints is added to.
-        environment: further variables.
+        arguments: the arguments of ``python -m experiments.run``.
+        output: a file to which the command's output is appended.
+        environment: environment variables to add.
     """
 
     def __init__(self, arguments: list[str], output: Path, environment: Mapping[str, str]) -> None:
@@ -49,36 +50,38 @@ class Job:
         self._process.start()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the end, at most so long; whether it has come."""
+        """Wait for the end of the command for at most ``seconds``; return whether it has ended."""
         self._process.join(seconds)
         return not self._process.is_alive()
 
     def stop(self) -> None:
-        """Ask the process to end as with Ctrl-C, so that it writes what it has; end it if it does not."""
+        """End the process with SIGTERM, after which it writes its checkpoint; kill it if that fails."""
         for number, seconds in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, None)):
             if self._process.is_alive() and self._process.pid:
-                with contextlib.suppress(ProcessLookupError):  # it has only just begun
+                with contextlib.suppress(ProcessLookupError):  # it does not lead a group yet
                     os.killpg(self._process.pid, number)
                 self._process.join(seconds)
 
     @property
     def failed(self) -> bool:
-        """Whether it ended in an error."""
+        """Whether the command ended in an error."""
         return self._process.exitcode != 0
 
     def last_words(self) -> str:
-        """The last line it printed, or why it ended."""
+        """The last line that the command printed, or the reason why it ended."""
         return last_words(self.output)
 
 
 def ask(module: str, function: str, *arguments: Any) -> Any:
-    """What a function that needs Lightning answers, called in a process that has it."""
+    """Call a function that needs Lightning in a process that has imported it, and return its result."""
     with ProcessPoolExecutor(1, mp_context=CONTEXT, initializer=_lead_group) as pool:
         return pool.submit(_call, module, function, *arguments).result()
 
 
 def _call(module: str, function: str, *arguments: Any) -> Any:
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # that a seed was set
+    logging.getLogger("lightning.fabric").setLevel(
+        logging.WARNING
+    )  # silences the message that a seed was set
     return getattr(importlib.import_module(module), function)(*arguments)
 
 
@@ -90,11 +93,11 @@ def _run(arguments: list[str], output: str, environment: dict[str, str], folder:
         for standard in (1, 2):
             os.dup2(file.fileno(), standard)
     sys.argv = ["experiments.run", *arguments]
-    # As the main module, from which Lightning learns how to start the other processes of a DDP job.
+    # Run it as the main module, from which Lightning learns how to start the other processes of a DDP job.
     runpy.run_module("experiments.run", run_name="__main__", alter_sys=True)
 
 
 def _lead_group() -> None:
-    """Make this process the first of a group, and end the group when the worker ends."""
+    """Make this process the leader of a process group, and end the group when the worker ends."""
     os.setsid()
     end_with_parent(whole_group=True)

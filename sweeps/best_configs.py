@@ -1,4 +1,4 @@
-"""The outcome of a sweep as config files that `python -m experiments.run fit --config FILE` takes."""
+"""Writes the best trials of a sweep as configs for `python -m experiments.run fit --config FILE`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def write_best(
     """Write a config for the best trial, or with several objectives for each trial of the Pareto front.
 
     Args:
-        study: with at least one complete trial, or nothing is written.
-        folder: where the files go.
-        experiment: what they are a difference over.
-        space: what was searched.
+        study: the study; without a complete trial nothing is written.
+        folder: the folder that the files are written to.
+        experiment: name or path of the experiment that was tuned, which becomes the ``base`` of each config.
+        space: the space that was searched.
         metrics: names of the objectives.
 
     Returns:
-        the files.
+        The paths of the files.
     """
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return []
@@ -41,12 +41,12 @@ def write_best(
             file.write(as_config(trial, study.study_name, experiment, space, metrics).encode())
         paths.append(path)
         if len(metrics) == 1:
-            break  # trials that are as good
+            break  # the others are equally good
     return paths
 
 
 def as_config(trial: FrozenTrial, sweep: str, experiment: str, space: Space, metrics: Sequence[str]) -> str:
-    """The trial's values as a difference over the experiment."""
+    """Write the trial's values as a config that is a difference over the experiment."""
     scores = ", ".join(f"{name} {value:.4g}" for name, value in zip(metrics, trial.values, strict=True))
     over = name_or_path(experiment)
     title = f"# {Path(over).stem}, tuned: trial {trial.number} of the sweep {sweep}, {scores} in validation"
@@ -55,7 +55,7 @@ def as_config(trial: FrozenTrial, sweep: str, experiment: str, space: Space, met
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``."""
+    """Nest dotted keys: ``{"a.b": 1}`` becomes ``{"a": {"b": 1}}``."""
     tree: dict[str, Any] = {}
     for key, value in values.items():
         *parents, leaf = key.split(".")

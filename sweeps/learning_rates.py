@@ -1,4 +1,4 @@
-"""First guesses for a sweep's learning rates, from the experiment's range test."""
+"""First guesses for the learning rates of a sweep, from a range test of the experiment."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from pathlib import Path
 
 from callbacks.tracking.mlflow_store import RUN_CONTEXT
 from runtime.errors import UserError
-from sweeps.processes import Job
+from sweeps.command_process import CommandProcess
 from sweeps.spaces import Space
 
 N_BATCHES = 100
-"""Of each of the test's trainings: rough, but about as long as a short trial."""
+"""Batches of each training of the test: a rough result, in about the time of a short trial."""
 
 
 def wants_rates(space: Space) -> bool:
-    """Whether a key of the space asks for a suggestion."""
+    """Whether the space has a learning rate for which it wants the suggestion of a range test."""
     return any(distribution.range_test for distribution in space.distributions.values())
 
 
 def suggested_rates(fit: list[str], space: Space, folder: Path, sweep: str) -> dict[str, float]:
-    """Run the range test; the suggested rate of each key that asks for one, where the test has one.
+    """Run the range test, and return its suggestions by key; a key without a suggestion is left out.
 
     Args:
-        fit: arguments of `experiments.run` that all trials share.
-        space: what is searched.
-        folder: of the sweep; the test is a run of its own below it.
+        fit: the arguments of `experiments.run fit` that all trials share.
+        space: the search space.
+        folder: the folder of the sweep, in which the test becomes a run of its own.
         sweep: name of the study.
 
     Raises:
@@ -34,23 +34,23 @@ def suggested_rates(fit: list[str], space: Space, folder: Path, sweep: str) -> d
     where = ["--runs_dir", str(folder), "--run_name", "range_test"]
     arguments = ["lr_find", *fit, *where, "--range_test.n_batches", str(N_BATCHES)]
     output = folder / "range_test.log"
-    job = Job(arguments, output, {RUN_CONTEXT: json.dumps({"sweep": sweep})})
+    process = CommandProcess(arguments, output, {RUN_CONTEXT: json.dumps({"sweep": sweep})})
     try:
-        while not job.wait(1.0):
+        while not process.wait(1.0):
             pass
     finally:
-        job.stop()
-    if job.failed:
-        raise UserError(f"The range test failed: {job.last_words()} All of it is in {output}.")
+        process.stop()
+    if process.failed:
+        raise UserError(f"The range test failed: {process.last_words()} All of it is in {output}.")
     [path] = folder.glob("*/range_test/lr_find.json")
     return read_suggestions(path, space)
 
 
 def read_suggestions(path: Path, space: Space) -> dict[str, float]:
-    """The suggestions of a range test for the keys of a space, brought into its limits.
+    """Read the suggestions of a range test for the keys of a space, clipped to the limits of the space.
 
-    With several optimizers the more careful one counts: alone, a discriminator takes rates that explode
-    when the generator learns too.
+    With several optimizers the lower suggestion is used: trained alone, a discriminator tolerates rates at
+    which its loss explodes when the generator learns too.
     """
     found: dict[str, list[float]] = {}
     for name, curve in json.loads(path.read_text(encoding="utf-8")).items():
