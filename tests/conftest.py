@@ -1,15 +1,17 @@
-"""What tests share: one thread each, a tiny rendered corpus, and real recordings where they are at hand."""
+"""What tests share: one thread each, a tiny corpus, a trained model, and real recordings where they are at hand."""
 
 import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Before torch and NumPy are imported: several test processes share the cores.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 from pathlib import Path  # noqa: E402
+from typing import NamedTuple  # noqa: E402
 
 import pytest  # noqa: E402
 
@@ -19,6 +21,7 @@ from datamodules.scores.midi_folder import EmbeddedScores  # noqa: E402
 from tests.postgres import PostgresServer  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
+SIXTH = ROOT / "tests" / "experiments" / "sixth" / "sixth.yaml"
 if threading.current_thread() is threading.main_thread():
     # A shell that starts the tests in the background has them ignore Ctrl-C; their commands would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -69,3 +72,53 @@ def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer()
     yield server
     server.close()
+
+
+class Trained(NamedTuple):
+    """A finished `fit` of the sixth architecture."""
+
+    root: Path
+    """The working directory it ran in."""
+    uri: str
+    run_dir: Path
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[str]:
+    """Run a command as a user would in ``folder``; gives the tracking URI it uses."""
+    uri = f"sqlite:///{folder}/mlflow.db"
+    before, uri_before = Path.cwd(), os.environ.get("MLFLOW_TRACKING_URI")
+    os.chdir(folder)
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    try:
+        yield uri
+    finally:
+        os.chdir(before)
+        if uri_before is None:
+            del os.environ["MLFLOW_TRACKING_URI"]
+        else:
+            os.environ["MLFLOW_TRACKING_URI"] = uri_before
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Iterator[Path]:
+    """An empty working directory with a tracking store of its own."""
+    with working_in(tmp_path):
+        yield tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Fit the sixth architecture for three short epochs; `fit` then validates and tests it thoroughly."""
+    from experiments.command_line.cli import SuiteCLI
+
+    root = tmp_path_factory.mktemp("trained")
+    with working_in(root) as uri:
+        SuiteCLI(
+            [
+                *("fit", "--config", str(SIXTH), "--validate_after_fit", "true"),
+                *("--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"),
+            ]
+        )
+    [run_dir] = (root / "runs" / "sixth").iterdir()
+    return Trained(root, uri, run_dir)

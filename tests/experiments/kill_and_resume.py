@@ -29,7 +29,7 @@ import torch
 from callbacks.curriculum import Schedule
 from callbacks.tracking.tracker import n_batches_done
 from experiments.command_line.cli import SuiteCLI
-from tests.experiments.conftest import working_in
+from tests.conftest import working_in
 
 HERE = Path(__file__).parent
 SMALL = sorted(path.stem.removeprefix("small_") for path in (HERE / "small").glob("*.yaml"))

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from experiments.command_line import catalogue
-from tests.experiments.conftest import working_in
+from tests.conftest import working_in
 
 MINIATURE = Path(__file__).parent / "miniature.yaml"
 

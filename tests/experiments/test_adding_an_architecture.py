@@ -17,10 +17,9 @@ import soundfile
 
 from datamodules.corpora.corpus import Corpus
 from metrics.evaluation.table import TestTable
-from tests.conftest import TINY_INSTRUMENTS
-from tests.experiments.conftest import PROJECT, SIXTH, working_in
+from tests.conftest import ROOT, SIXTH, TINY_INSTRUMENTS, working_in
 
-PAGE = (PROJECT / "docs" / "adding-an-architecture.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "adding-an-architecture.md").read_text(encoding="utf-8")
 PACKAGE = "sixth"
 
 
@@ -75,7 +74,7 @@ def run(command: str, corpora: Path) -> int:
         arguments += small(corpora)
     if "--trainer.devices" not in arguments:
         return import_module(module).main(arguments)
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, "-m", module, *arguments], env=environment, check=False).returncode
 
 

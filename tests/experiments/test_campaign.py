@@ -16,7 +16,7 @@ from experiments.command_line import catalogue
 from experiments.command_line.cli import SuiteCLI
 from experiments.leaderboard import finished_runs
 from experiments.leaderboard.finished_runs import Wanted
-from tests.experiments.conftest import PROJECT, SIXTH, Trained, working_in
+from tests.conftest import ROOT, SIXTH, Trained, working_in
 
 OPTIONS = ["--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"]
 
@@ -96,7 +96,7 @@ def test_a_run_at_work_is_left_alone(run_dir: Path, capsys: pytest.CaptureFixtur
 
 
 def test_an_anchor_is_found_by_the_data_it_was_tested_on(workplace: Path) -> None:
-    anchor = PROJECT / "experiments/configs/anchors/copy.yaml"
+    anchor = ROOT / "experiments/configs/anchors/copy.yaml"
     SuiteCLI(["test", "--config", str(SIXTH), "--config", str(anchor), "--experiment", "copy"])
     wanted = Wanted.of(str(SIXTH), "demo", 0)
     assert finished_runs.find_anchor(Path("runs"), "copy", wanted) is not None
@@ -126,7 +126,7 @@ def test_everything_listed_exists() -> None:
 def test_a_campaign_outlives_what_fails_and_names_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))  # for the trainings, where the architecture is the tests'
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the trainings, where the architecture is the tests'
     base = SIXTH.read_text() + "trainer: {max_epochs: 1}\n"
     (tmp_path / "good.yaml").write_text(base)
     (tmp_path / "bad.yaml").write_text(

@@ -26,12 +26,12 @@ from experiments.leaderboard.markdown import begin, end
 from experiments.leaderboard.pictures import read_curves
 from metrics.evaluation.table import TestRow, TestTable
 from runtime.errors import UserError
-from tests.experiments.conftest import PROJECT, SIXTH, Trained, working_in
+from tests.conftest import ROOT, SIXTH, Trained, working_in
 
 
 def add_anchor(trained: Trained, anchor: str) -> None:
     """Add a run of an anchor to the store."""
-    path = PROJECT / "experiments" / "configs" / "anchors" / f"{anchor}.yaml"
+    path = ROOT / "experiments" / "configs" / "anchors" / f"{anchor}.yaml"
     with working_in(trained.root):
         SuiteCLI(["test", "--config", str(SIXTH), "--config", str(path), "--experiment", anchor])
 
@@ -50,7 +50,7 @@ def output(compared: Trained, capsys: pytest.CaptureFixture[str], *arguments: st
 
 def test_json_is_one_document_on_standard_output(compared: Trained) -> None:
     command = [sys.executable, "-m", "experiments.compare", "--format", "json", "--uri", compared.uri]
-    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = json.loads(result.stdout)
     assert {line["experiment"] for line in lines} == {"sixth", "copy", "target_plus_noise"}
     for line in lines:

@@ -11,7 +11,7 @@ from callbacks.tracking import checkpoints
 from callbacks.tracking.mlflow_store import connect
 from experiments import compare
 from experiments.command_line.cli import SuiteCLI
-from tests.experiments.conftest import SIXTH
+from tests.conftest import SIXTH
 from tests.postgres import PostgresServer
 
 

@@ -13,7 +13,7 @@ import torch
 from experiments import transfer
 from lightning_modules.transfer_module import TimbreTransferModule
 from runtime.errors import UserError
-from tests.experiments.conftest import Trained
+from tests.conftest import Trained
 from tests.experiments.tones import tone
 
 

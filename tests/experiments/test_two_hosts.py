@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.experiments.conftest import PROJECT
+from tests.conftest import ROOT
 from tests.experiments.kill_and_resume import configs
 
 HOSTS = ("transfer-host-0", "transfer-host-1")
@@ -63,7 +63,7 @@ def test_two_hosts_train_one_run(tiny_corpora_dir: Path, workplace: Path) -> Non
         *("--audio_examples.n_test", "0"),
     ]
     launch = f"--nnodes=2 --nproc-per-node=1 --master-addr={ADDRESSES[0]} --master-port={PORT}".split()
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "GLOO_SOCKET_IFNAME": "cable"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "cable"}
     trainings = []
     for rank, host in enumerate(HOSTS):
         torchrun = [sys.executable, "-m", "torch.distributed.run", *launch, f"--node-rank={rank}"]

@@ -12,7 +12,7 @@ from experiments.command_line.cli import build_model
 from runtime.errors import UserError
 from sweeps.checking import check
 from sweeps.spaces import SPACES, Space, find_space, read_space
-from tests.experiments.conftest import SIXTH
+from tests.conftest import SIXTH
 from tests.sweeps.conftest import RATE, TAPS
 
 

@@ -10,7 +10,7 @@ from experiments.command_line.cli import SuiteCLI
 from sweeps.best import nested, write_best
 from sweeps.pictures import draw, short
 from sweeps.spaces import Space
-from tests.experiments.conftest import SIXTH
+from tests.conftest import SIXTH
 from tests.sweeps.conftest import RATE, TAPS, finished_study
 
 

@@ -22,7 +22,7 @@ from experiments.command_line.cli import SuiteCLI
 from runtime.errors import UserError
 from sweeps import run
 from sweeps.studies import open_storage
-from tests.experiments.conftest import PROJECT, SIXTH, working_in
+from tests.conftest import ROOT, SIXTH, working_in
 from tests.postgres import PostgresServer
 from tests.sweeps.conftest import SPACE
 
@@ -53,7 +53,7 @@ class Worker:
 
     def __init__(self, root: Path, storage: str) -> None:
         command = [sys.executable, "-m", "sweeps.run", *OPTIONS, "--storage", storage, "--resume"]
-        environment = {**os.environ, "PYTHONPATH": str(PROJECT), "MLFLOW_DISABLE_TELEMETRY": "true"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
         self.output = root / f"worker_{time.monotonic_ns()}.log"
         with self.output.open("w") as file:
             self.process = subprocess.Popen(command, cwd=root, env=environment, stdout=file, stderr=file)

@@ -13,7 +13,7 @@ from callbacks.tracking import checkpoints
 from callbacks.tracking.mlflow_store import connect
 from experiments.command_line.cli import SuiteCLI
 from runtime.errors import UserError
-from tests.experiments.conftest import SIXTH, Trained, working_in
+from tests.conftest import SIXTH, Trained, working_in
 
 TRUSTED = (*checkpoints.TRUSTED, "tests.experiments")
 

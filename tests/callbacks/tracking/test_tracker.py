@@ -19,7 +19,7 @@ from callbacks.tracking.mlflow_store import connect
 from callbacks.tracking.outbox import Journal
 from experiments.command_line.cli import SuiteCLI
 from metrics.evaluation.table import TestTable
-from tests.experiments.conftest import PROJECT, SIXTH, Trained, working_in
+from tests.conftest import ROOT, SIXTH, Trained, working_in
 
 LONG_TRAINING = ["fit", "--config", str(SIXTH), "--data.init_args.batches_per_epoch", "20"]
 
@@ -40,7 +40,7 @@ def artifacts(uri: str, run_id: str, folder: str = "") -> set[str]:
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
-        "PYTHONPATH": str(PROJECT),
+        "PYTHONPATH": str(ROOT),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
     }
     command = [sys.executable, "-m", "experiments.run", *arguments]

@@ -10,7 +10,7 @@ import pytest
 from experiments import compare
 from experiments.command_line.anchors import test_anchors as run_anchors
 from runtime.errors import UserError
-from tests.experiments.conftest import SIXTH
+from tests.conftest import SIXTH
 
 ANCHORS = {
     "copy",

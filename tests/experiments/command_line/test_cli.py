@@ -10,7 +10,7 @@ import torch
 
 from experiments.command_line.cli import SuiteCLI, build_model
 from runtime.errors import UserError, one_sentence_errors
-from tests.experiments.conftest import SIXTH
+from tests.conftest import SIXTH
 
 
 def built(*options: str) -> SuiteCLI:

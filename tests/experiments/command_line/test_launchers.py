@@ -14,7 +14,7 @@ from experiments.command_line.cli import SuiteCLI
 from experiments.command_line.launchers import STRATEGY, Launched, launched, n_devices, process_settings
 from metrics.evaluation.table import TestTable
 from runtime.errors import UserError
-from tests.experiments.conftest import PROJECT
+from tests.conftest import ROOT
 from tests.experiments.kill_and_resume import configs
 
 DEFAULTS = {"accelerator": "cpu", "devices": "auto", "num_nodes": 1, "strategy": "auto"}
@@ -80,7 +80,7 @@ def test_torchrun_trains_one_run_and_tests_it_as_one_process_does(
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "experiments.run"]
     result = subprocess.run(
         [sys.executable, *launch, "fit", *options],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

@@ -10,7 +10,7 @@ import pytest
 from experiments.command_line.lr_find import RangeTestCLI
 from runtime.errors import UserError
 from tests.callbacks.tracking.test_tracker import artifacts, runs_of
-from tests.experiments.conftest import SIXTH
+from tests.conftest import SIXTH
 
 
 def test_the_command_leaves_curves_and_a_suggestion(
