@@ -1,4 +1,4 @@
-"""What tests share: one thread each, a tiny corpus, a trained model, and real recordings where there are any."""
+"""What tests share: one thread each, a tiny corpus, a trained model, real recordings where there are any."""
 
 import os
 import signal
