@@ -136,44 +136,43 @@ def inputs(size: Size) -> list[Tensor]:
         return torch.randn(size.n_batch, size.length, n, generator=generator)
 
     u, delta = normal(size.n_channels), 0.02 * normal(size.n_channels).abs_()
-    decay = -torch.arange(1.0, size.n_states + 1).repeat(size.n_channels, 1)
-    parts = [u, delta, decay, normal(size.n_states), normal(size.n_states)]
+    A = -torch.arange(1.0, size.n_states + 1).repeat(size.n_channels, 1)
+    parts = [u, delta, A, normal(size.n_states), normal(size.n_states)]
     return [part.requires_grad_() for part in parts]
 
 
 def implementation(name: str) -> Scan:
-    """The scan of this name: ``u, delta, decay, write, read`` → ``y``."""
-    from lightning_modules.layers.scan.chunked import chunked
-    from lightning_modules.layers.scan.compiled import compiled
+    """The scan of this name: ``u, delta, A, B, C`` → ``y``."""
+    from lightning_modules.layers.scan import chunked_scan, compiled_scan
 
     return {
         "sequential": sequential,
         "mambapy": parallel_package,
-        "chunked": lambda *tensors: chunked(*tensors).y,
-        "compiled": lambda *tensors: compiled(*tensors).y,
+        "chunked": lambda *tensors: chunked_scan(*tensors).y,
+        "compiled": lambda *tensors: compiled_scan(*tensors).y,
     }[name]
 
 
-def sequential(u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor) -> Tensor:
+def sequential(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
     """One step after the other, differentiated by PyTorch."""
     import torch
 
-    fading = (delta.unsqueeze(-1) * decay).exp()
-    taken_in = (delta * u).unsqueeze(-1) * write.unsqueeze(2)
-    state, heard = torch.zeros_like(taken_in[:, 0]), []
-    for keep, take, hear in zip(fading.unbind(1), taken_in.unbind(1), read.unbind(1), strict=True):
-        state = keep * state + take
-        heard.append((state @ hear.unsqueeze(-1)).squeeze(-1))
-    return torch.stack(heard, dim=1)
+    decay = (delta.unsqueeze(-1) * A).exp()
+    inputs = (delta * u).unsqueeze(-1) * B.unsqueeze(2)
+    h, outputs = torch.zeros_like(inputs[:, 0]), []
+    for decay_t, input_t, C_t in zip(decay.unbind(1), inputs.unbind(1), C.unbind(1), strict=True):
+        h = decay_t * h + input_t
+        outputs.append((h @ C_t.unsqueeze(-1)).squeeze(-1))
+    return torch.stack(outputs, dim=1)
 
 
-def parallel_package(u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor) -> Tensor:
-    """The same with mambapy's parallel scan."""
+def parallel_package(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """Scan with the parallel scan of mambapy."""
     from mambapy.pscan import pscan
 
-    fading = (delta.unsqueeze(-1) * decay).exp()
-    taken_in = (delta * u).unsqueeze(-1) * write.unsqueeze(2)
-    return (pscan(fading, taken_in) @ read.unsqueeze(-1)).squeeze(-1)
+    decay = (delta.unsqueeze(-1) * A).exp()
+    inputs = (delta * u).unsqueeze(-1) * B.unsqueeze(2)
+    return (pscan(decay, inputs) @ C.unsqueeze(-1)).squeeze(-1)
 
 
 def _peak_mib() -> float:

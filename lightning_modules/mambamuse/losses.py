@@ -1,4 +1,4 @@
-"""What MambaMuse is trained on besides the game with its discriminators (`layers.adversarial`)."""
+"""The losses of MambaMuse besides those of its discriminators (`layers.adversarial`)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lightning_modules.layers.single_precision import in_float32
 
 @dataclass
 class LossWeights:
-    """Weight of each term of the generator; 0 is measured only. The names are the log names."""
+    """Weight of each term of the generator; a term of weight 0 is only logged, under the same name."""
 
     mel: float = 45.0
     """`mel_distance` to the target."""
     mr_stft: float = 10.0
     """`layers.spectral.mr_stft` to the target."""
     adversarial: float = 1.0
-    """What the discriminators hold against the output."""
+    """`AdversarialLoss.generator` of the discriminators' logits."""
 
 
 @in_float32
@@ -33,7 +33,7 @@ def mel_distance(
     hop: int = 256,
     floor: float = 1e-4,
 ) -> Tensor:
-    """L1 of log-mel magnitudes; 1 is a factor of e, 8.7 dB (HiFi-GAN, arXiv 2010.05646, equation 3).
+    """L1 distance of log-mel magnitudes; 1 is a factor of e, 8.7 dB (HiFi-GAN, arXiv 2010.05646, equation 3).
 
     Args:
         preds: ``(B, T)``.
@@ -47,7 +47,7 @@ def mel_distance(
     """
     bands = mel_filters(sample_rate, n_fft, n_mels).T.to(preds)
     bands = bands / bands.amax(1, keepdim=True)
-    of_preds, of_target = (
+    log_mels = (
         (bands @ stft_magnitude(audio, n_fft, hop) / (n_fft / 4) + floor).log() for audio in (preds, target)
     )
-    return l1_loss(of_preds, of_target)
+    return l1_loss(*log_mels)

@@ -18,7 +18,7 @@ from lightning_modules.layers.adversarial import AdversarialLoss, LeastSquaresLo
 from lightning_modules.layers.dsp.spectral import mr_stft
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
-from lightning_modules.mambamuse.discriminators import PeriodsAndScales
+from lightning_modules.mambamuse.discriminators import HiFiGANDiscriminator
 from lightning_modules.mambamuse.losses import LossWeights, mel_distance
 from lightning_modules.mambamuse.network import StyleStrengths, UNet
 from lightning_modules.mambamuse.stream import Stream
@@ -60,7 +60,7 @@ class MambaMuseModule(TimbreTransferModule):
     def __init__(
         self,
         network: UNet,
-        discriminator: PeriodsAndScales | None = None,
+        discriminator: HiFiGANDiscriminator | None = None,
         sample_rate: int = 16_000,
         instruments: Sequence[str] = (),
         strengths: StyleStrengths = StyleStrengths(),  # noqa: B008 (copied below)
