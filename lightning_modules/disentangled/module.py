@@ -18,13 +18,10 @@ from datamodules.corpora.corpus import CorpusError
 from datamodules.features.spectrum_statistics import UNIFIED, StatisticsCache
 from lightning_modules.adversarial_module import Attempts, take_turn
 from lightning_modules.disentangled import losses
+from lightning_modules.disentangled.decoder import Decoder
+from lightning_modules.disentangled.discriminator import InstrumentDiscriminator
+from lightning_modules.disentangled.encoders import ContentEncoder, StyleEncoder
 from lightning_modules.disentangled.losses import LossWeights
-from lightning_modules.disentangled.network import (
-    ContentEncoder,
-    Decoder,
-    Discriminator,
-    StyleEncoder,
-)
 from lightning_modules.disentangled.spectra import Normalisation, Representation, parts
 from lightning_modules.layers.dsp.slices import in_slices, whole_slices
 from lightning_modules.layers.loss_weights import weighted_sum
@@ -118,8 +115,8 @@ class DisentangledModule(TimbreTransferModule):
         self._require_fitting_sizes(slice_frames, overlap_frames)
         self.slice_samples = self.representation.n_samples(slice_frames)
         self.overlap_samples = overlap_frames * self.representation.hop
-        size = style_encoder.trunk.size
-        self.discriminator = Discriminator(size, len(self.instruments), discriminator_hidden)
+        size = style_encoder.size
+        self.discriminator = InstrumentDiscriminator(size, len(self.instruments), discriminator_hidden)
         self.normalisation = Normalisation(self.representation.n_bins)
         self.memory, self.clip_norm = memory, clip_norm
         self.loss_weights = replace(loss_weights)
@@ -239,7 +236,7 @@ class DisentangledModule(TimbreTransferModule):
         """Every term of `LossWeights`, unweighted."""
         content, styles, classes = (self._of_all_processes(part) for part in attempt.embeddings)
         views = views_of(content)
-        told = [losses.confusion(self.discriminator(view), self.known) for view in views]
+        told = [losses.instrument_confusion(self.discriminator(view), self.known) for view in views]
         dependence = [losses.hsic(styles.repeat_interleave(len(v) // len(styles), 0), v) for v in views]
         return {
             **self._spectral_terms(attempt.rebuilt, attempt.levels),
@@ -247,7 +244,7 @@ class DisentangledModule(TimbreTransferModule):
             "hsic": torch.stack(dependence).mean(),
             "info_nce": losses.info_nce(styles, classes),
             "margin": losses.margin(styles, classes),
-            "adversarial": losses.naming(self.discriminator(styles), classes, self.known)
+            "adversarial": losses.instrument_cross_entropy(self.discriminator(styles), classes, self.known)
             + torch.stack(told).mean(),
         }
 
@@ -276,9 +273,9 @@ class DisentangledModule(TimbreTransferModule):
 
     def _discriminator_loss(self, attempt: Attempt, stage: str) -> Tensor:
         content, styles, classes = attempt.embeddings
-        of_style = losses.naming(self.discriminator(styles.detach()), classes, self.known)
+        of_style = losses.instrument_cross_entropy(self.discriminator(styles.detach()), classes, self.known)
         of_mean, of_patches = (
-            losses.naming(
+            losses.instrument_cross_entropy(
                 self.discriminator(view), classes.repeat_interleave(len(view) // len(classes)), self.known
             )
             for view in views_of(content.detach())
@@ -367,8 +364,8 @@ class DisentangledModule(TimbreTransferModule):
     def _require_fitting_sizes(self, slice_frames: int, overlap_frames: int) -> None:
         patch = self.decoder.patch_frames
         if slice_frames % patch or {
-            self.content_encoder.trunk.patch_frames,
-            self.style_encoder.trunk.patch_frames,
+            self.content_encoder.patch_frames,
+            self.style_encoder.patch_frames,
         } != {patch}:
             raise NetworkSizeError(
                 f"slice_frames ({slice_frames}) must be a multiple of patch_frames, which must be the same "
