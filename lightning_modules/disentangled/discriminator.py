@@ -7,8 +7,7 @@ from itertools import pairwise
 
 from torch import nn
 
-SLOPE = 0.2
-"""The slope of every LeakyReLU for negative input."""
+from lightning_modules.disentangled.blocks import SLOPE
 
 
 class InstrumentDiscriminator(nn.Sequential):

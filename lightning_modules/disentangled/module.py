@@ -11,19 +11,18 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, distributed
 from torch.nn.functional import layer_norm, pad
 from torch.optim import Optimizer
-from torchaudio.functional import melscale_fbanks
 
 from datamodules.batch import TransferBatch
 from datamodules.corpora.corpus import CorpusError
 from datamodules.features.spectrum_statistics import UNIFIED, StatisticsCache
 from lightning_modules.adversarial_module import Attempts, take_turn
 from lightning_modules.disentangled import losses
-from lightning_modules.disentangled.decoder import Decoder
 from lightning_modules.disentangled.discriminator import InstrumentDiscriminator
-from lightning_modules.disentangled.encoders import ContentEncoder, StyleEncoder
 from lightning_modules.disentangled.losses import LossWeights
+from lightning_modules.disentangled.network import ContentEncoder, Decoder, StyleEncoder
 from lightning_modules.disentangled.spectra import Normalisation, Representation, parts
 from lightning_modules.layers.dsp.slices import in_slices, whole_slices
+from lightning_modules.layers.dsp.spectral import mel_filters
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.transfer_module import TimbreTransferModule
@@ -124,8 +123,7 @@ class DisentangledModule(TimbreTransferModule):
         self.discriminator_optimizer = discriminator_optimizer
         self.register_buffer("class_embeddings", torch.zeros(len(self.instruments), size))
         self.register_buffer("known", torch.zeros(len(self.instruments), dtype=torch.bool))
-        n_bins = self.representation.n_fourier_bins
-        filters = melscale_fbanks(n_bins, 0.0, sample_rate / 2, N_MELS, sample_rate, norm="slaney")
+        filters = mel_filters(sample_rate, self.representation.n_fft, N_MELS, mel_scale="htk")
         self.register_buffer("mel_filters", (filters / filters.sum(0).clamp(min=1e-9)).T, persistent=False)
 
     # -------------------------------------------------------------------------------------- normalisation

@@ -1,4 +1,4 @@
-"""From terms to a loss: one name for each, from the config to the weight to the log."""
+"""The weighted sum of loss terms, each of which has one name in config, weights and log."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor
 
 
 def weighted_sum(terms: Mapping[str, Tensor], weights: Any) -> Tensor:
-    """The loss: every term times the weight of its name, and the only place where weights are applied.
+    """Sum every term times the weight of its name; this is the only place where weights are applied.
 
-    Terms of weight 0 are left out and not multiplied: what is measured only may be infinite.
+    Terms of weight 0 are left out and not multiplied by 0, as terms that are only logged may be infinite.
 
     Args:
         terms: scalars by name.

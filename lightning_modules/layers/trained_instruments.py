@@ -1,4 +1,4 @@
-"""Which instruments a model was trained to play, so that it refuses the others by name."""
+"""The instruments that a model was trained to play, so that it refuses all others by name."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from datamodules.corpora.corpus import CorpusError
 
 
 class TrainedInstruments(nn.Module):
-    """Part of a model's state: seen in training, asked before each transfer.
+    """The instruments of the training, as a part of the checkpoint that every transfer checks.
 
     Args:
         instruments: names behind instrument ids.
-        model: what messages call the model, such as "A DDSP model".
+        model: subject of error messages, such as "A DDSP model".
         only_one: whether the model can learn a single instrument.
     """
 
@@ -29,10 +29,10 @@ class TrainedInstruments(nn.Module):
         self.register_buffer("known", torch.zeros(len(self.instruments), dtype=torch.bool))
 
     def observe(self, ids: Tensor) -> None:
-        """Note the targets ``(B,)`` of a training batch.
+        """Record the target instruments ``(B,)`` of a training batch.
 
         Raises:
-            CorpusError: for a second instrument, where there is room for one.
+            CorpusError: for a second instrument, if the model can learn only one.
         """
         self.known[ids] = True
         if self.only_one and int(self.known.sum()) > 1:
@@ -43,13 +43,13 @@ class TrainedInstruments(nn.Module):
             )
 
     def require(self, wanted: Tensor | None) -> None:
-        """Let pass what was trained, and everything while nothing was.
+        """Check that the model was trained on the wanted instruments; an untrained model accepts all.
 
         Args:
             wanted: ids ``(B,)``; ``None`` leaves the choice to the model.
 
         Raises:
-            CorpusError: for any other.
+            CorpusError: for an instrument that was not in the training.
         """
         if wanted is None or not self.known.any() or bool(self.known[wanted].all()):
             return

@@ -1,7 +1,26 @@
 """MelGAN: a vocoder, unpaired translation of mels, and waveforms matched to its discriminator."""
 
+from lightning_modules.melgan.losses import LossWeights, MatchingWeights, StyleLossWeights
+from lightning_modules.melgan.mel import LogMel
 from lightning_modules.melgan.module import MelGANModule
+from lightning_modules.melgan.network import Generator, MultiScaleDiscriminator
 from lightning_modules.melgan.statistics_module import MelGANStatisticsModule
 from lightning_modules.melgan.style_module import MelGANStyleModule
+from lightning_modules.melgan.style_network import ChunkCritic, MelTranslator, SiameseEncoder
+from lightning_modules.melgan.waveform_matching import WaveformMatching
 
-__all__ = ["MelGANModule", "MelGANStatisticsModule", "MelGANStyleModule"]
+__all__ = [
+    "ChunkCritic",
+    "Generator",
+    "LogMel",
+    "LossWeights",
+    "MatchingWeights",
+    "MelGANModule",
+    "MelGANStatisticsModule",
+    "MelGANStyleModule",
+    "MelTranslator",
+    "MultiScaleDiscriminator",
+    "SiameseEncoder",
+    "StyleLossWeights",
+    "WaveformMatching",
+]

@@ -1,5 +1,19 @@
 """Pix2Pix: magnitude spectrograms translated as images, with exchangeable phase (the Pix2Pix document)."""
 
+from lightning_modules.pix2pix.losses import LossWeights
 from lightning_modules.pix2pix.module import Pix2PixModule
+from lightning_modules.pix2pix.network import PatchDiscriminator, UNet
+from lightning_modules.pix2pix.phase import GriffinLim, PhaseChannels, PhaseNetwork, SourcePhase
+from lightning_modules.pix2pix.spectrogram import Spectrogram
 
-__all__ = ["Pix2PixModule"]
+__all__ = [
+    "GriffinLim",
+    "LossWeights",
+    "PatchDiscriminator",
+    "PhaseChannels",
+    "PhaseNetwork",
+    "Pix2PixModule",
+    "SourcePhase",
+    "Spectrogram",
+    "UNet",
+]

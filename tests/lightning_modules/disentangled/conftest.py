@@ -7,8 +7,7 @@ import torch
 
 from datamodules.batch import TransferBatch
 from lightning_modules.disentangled import DisentangledModule
-from lightning_modules.disentangled.decoder import Decoder
-from lightning_modules.disentangled.encoders import ContentEncoder, StyleEncoder
+from lightning_modules.disentangled.network import ContentEncoder, Decoder, StyleEncoder
 from lightning_modules.disentangled.spectra import Representation
 
 RATE = 8000

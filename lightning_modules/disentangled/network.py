@@ -1,4 +1,4 @@
-"""The decoder, which predicts the spectrogram patch by patch from content, style and the patches before.
+"""Two encoders, of style and of content, and a decoder that predicts levels patch by patch from both.
 
 ::
 
@@ -7,83 +7,137 @@
                                                                 ▲──────────┘ each sees those before it
 
 A patch is ``P`` neighbouring frames with all bins, as a vector in which the first frame comes first, and in a
-frame the lowest bin. Shapes: ``B`` examples, ``F`` bins, ``N`` frames, ``M = N / P`` patches, ``E`` numbers
-of an embedding, ``H`` attention heads, ``W`` patches of the attention's window.
+frame the lowest bin. Shapes: ``B`` examples, ``K`` bins of the encoders, ``F`` bins of the decoder,
+``N`` frames, ``M = ⌈N / P⌉`` patches, ``E`` numbers of an embedding, ``H`` attention heads, ``W`` patches of
+the attention's window.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, scaled_dot_product_attention
+from torch.nn.functional import layer_norm, pad
+
+from lightning_modules.disentangled.blocks import (
+    DecoderLayer,
+    GlobalLayerNorm,
+    InstanceNorm,
+    KeyValueCache,
+    ResidualBlock,
+    modulated,
+)
+from lightning_modules.layers.network_size import NetworkSizeError
+
+QUIET = 1e-3
+"""Added to normalised magnitudes before their logarithm is taken."""
 
 
-class KeyValueCache(NamedTuple):
-    """The keys and values ``(B, H, ≤ W − 1, E / H)`` of the patches before, which a layer attends to."""
-
-    keys: Tensor
-    values: Tensor
-
-
-class DecoderLayer(nn.Module):
-    """Causal attention to the last ``W`` patches, then an MLP; style modulates the input of both.
-
-    Attention has learned relative position biases (Raffel et al., arXiv 1910.10683, section 2.1), so that a
-    piece can be of any length. Style scales and shifts as in FiLM (Perez et al., arXiv 1709.07871).
+class PatchEncoder(nn.Module):
+    """The common network of both encoders; they differ in their normalisation and in what they read out.
 
     Args:
+        n_bins: ``K``.
+        patch_frames: ``P``, a power of 2; as many of the first blocks halve the frames.
+        channels: of each residual block.
         size: ``E``.
-        n_heads: ``H``.
-        hidden: width of the MLP.
-        window: ``W``.
+        n_layers: of the transformer.
+        n_heads: attention heads of the transformer.
+        hidden: width of the MLPs of the transformer.
     """
 
-    def __init__(self, size: int, n_heads: int, hidden: int, window: int) -> None:
+    norm: type[nn.Module]
+    """Class of the normalisations of the residual blocks."""
+
+    def __init__(
+        self,
+        n_bins: int = 597,
+        patch_frames: int = 4,
+        channels: Sequence[int] = (32, 64, 128, 256, 512, 512),
+        size: int = 256,
+        n_layers: int = 4,
+        n_heads: int = 4,
+        hidden: int = 452,
+    ) -> None:
         super().__init__()
-        self.n_heads, self.window = n_heads, window
-        self.qkv = nn.Linear(size, 3 * size)
-        self.projection = nn.Linear(size, size)
-        self.mlp = nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, size))
-        self.modulation = nn.Linear(size, 4 * size)
-        self.relative_position_bias = nn.Parameter(torch.zeros(n_heads, window))
-
-    def forward(self, x: Tensor, style: Tensor, cache: KeyValueCache | None) -> tuple[Tensor, KeyValueCache]:
-        """Patches ``(B, M, E)`` and style ``(B, E)`` → ``(B, M, E)``, and the cache for the patches after."""
-        scale, shift, mlp_scale, mlp_shift = self.modulation(style)[:, None].chunk(4, dim=-1)
-        queries, keys, values = self._heads(modulated(x, scale, shift))
-        if cache is not None:
-            keys, values = torch.cat([cache.keys, keys], dim=2), torch.cat([cache.values, values], dim=2)
-        attended = scaled_dot_product_attention(
-            queries, keys, values, self._bias(queries.shape[2], keys.shape[2])
+        self.n_bins, self.patch_frames, self.size = n_bins, patch_frames, size
+        n_halvings = patch_frames.bit_length() - 1
+        if patch_frames != 2**n_halvings or n_halvings > len(channels):
+            raise NetworkSizeError(
+                f"patch_frames must be a power of 2, at most 2 to the number of channels ({len(channels)}), "
+                f"found {patch_frames}."
+            )
+        widths = enumerate(pairwise([3, *channels]))
+        self.residual_blocks = nn.Sequential(
+            *(ResidualBlock(a, b, 2 if i < n_halvings else 1, self.norm) for i, (a, b) in widths)
         )
-        x = x + self.projection(attended.transpose(1, 2).flatten(2))
-        x = x + self.mlp(modulated(x, mlp_scale, mlp_shift))
-        first = max(0, keys.shape[2] - (self.window - 1))
-        return x, KeyValueCache(keys[:, :, first:], values[:, :, first:])
+        n_high = math.ceil(n_bins / 2 ** len(channels))
+        self.patch_embedding = nn.Linear(channels[-1] * n_high, size)
+        layer = nn.TransformerEncoderLayer(
+            size, n_heads, hidden, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.transformer = nn.TransformerEncoder(layer, n_layers, enable_nested_tensor=False)
 
-    def _heads(self, x: Tensor) -> list[Tensor]:
-        """``(B, M, E)`` → queries, keys and values ``(B, H, M, E / H)``."""
-        return [part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1)]
-
-    def _bias(self, n_queries: int, n_keys: int) -> Tensor:
-        """Attention bias ``(H, queries, keys)``, −∞ for keys that are later or beyond the window.
-
-        The last query is at the position of the last key.
-        """
-        device = self.relative_position_bias.device
-        positions = torch.arange(n_keys - n_queries, n_keys, device=device)
-        distance = positions[:, None] - torch.arange(n_keys, device=device)
-        visible = (distance >= 0) & (distance < self.window)
-        bias = self.relative_position_bias[:, distance.clamp(0, self.window - 1)]
-        return bias.masked_fill(~visible, -math.inf)
+    def embed_patches(self, spectra: Tensor) -> Tensor:
+        """Normalised ``(B, 2, K, N)``, for any ``N`` → ``(B, M, E)``, the input of the transformer."""
+        if spectra.shape[2] != self.n_bins:
+            raise NetworkSizeError(
+                f"An encoder of {self.n_bins} bins was given {spectra.shape[2]}: set n_bins of both encoders "
+                "to n_fft / 2 + 1 + n_semitones of the representation."
+            )
+        padded = pad(spectra, (0, -spectra.shape[-1] % self.patch_frames))
+        # A convolution would need many channels to find the magnitude in real and imaginary part.
+        log_power = (padded.square().sum(1, keepdim=True) + QUIET**2).log() / (-2 * math.log(QUIET))
+        features = self.residual_blocks(torch.cat([padded, log_power], dim=1))
+        return self.patch_embedding(features.flatten(1, 2).transpose(1, 2))
 
 
-def modulated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Normalise over the last dimension, multiply by ``1 + scale`` and add ``shift``: adaptive layer norm."""
-    return layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
+class StyleEncoder(PatchEncoder):
+    """Encodes how a recording sounds, whatever is played, as one vector for any length.
+
+    The transformer sees all patches and a class token, without positions, as timbre has no order. The class
+    token's output is the embedding.
+
+    Args:
+        sizes: the arguments of `PatchEncoder`.
+    """
+
+    norm = GlobalLayerNorm
+
+    def __init__(self, **sizes: Any) -> None:
+        super().__init__(**sizes)
+        self.class_token = nn.Parameter(0.02 * torch.randn(self.size))
+
+    def forward(self, spectra: Tensor) -> Tensor:
+        """Normalised ``(B, 2, K, N)`` → ``(B, E)``, of mean 0 and variance 1."""
+        patches = self.embed_patches(spectra)
+        token = self.class_token.expand(len(patches), 1, -1)
+        outputs = self.transformer(torch.cat([token, patches], dim=1))
+        return layer_norm(outputs[:, 0], outputs.shape[-1:])
+
+
+class ContentEncoder(PatchEncoder):
+    """Encodes what is played, whatever it sounds like, as one vector for each patch; see `PatchEncoder`."""
+
+    norm = InstanceNorm
+
+    def forward(self, spectra: Tensor) -> Tensor:
+        """Normalised ``(B, 2, K, N)`` → ``(B, M, E)``, each of mean 0 and variance 1."""
+        patches = self.embed_patches(spectra)
+        outputs = self.transformer(patches + _positional_encoding(patches))
+        return layer_norm(outputs, outputs.shape[-1:])
+
+
+def _positional_encoding(like: Tensor) -> Tensor:
+    """Sines and cosines of the positions, ``(M, E)`` (Vaswani et al., arXiv 1706.03762, section 3.5)."""
+    n_patches, size = like.shape[-2:]
+    rates = torch.exp(torch.arange(0, size, 2, device=like.device) * (-math.log(10_000) / size))
+    angles = torch.arange(n_patches, device=like.device)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).to(like)
 
 
 class Decoder(nn.Module):
