@@ -3,15 +3,13 @@
 ``--format table`` (default) for the terminal, ``json`` for programs: one document and nothing else on
 standard output. ``--write`` also writes ``benchmarks/<name>.md``, with the command, machine and versions.
 
-A benchmark is a module with ``TITLE``, ``EXPLANATION``, ``add_arguments(parser)`` and ``measure(options)``,
-which gives one dictionary a row; `BENCHMARKS` lists them.
+`BENCHMARKS` lists the benchmarks, each a module as `experiments.benchmarks.protocol.Benchmark` describes.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import importlib.metadata
 import json
 import os
@@ -22,52 +20,54 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.benchmarks import data, models, scan, stream, vocoder
+from experiments.benchmarks.protocol import Benchmark, Row
 from runtime.errors import run_command
 
-BENCHMARKS = {
-    "models": "experiments.benchmarks.models",
-    "data": "experiments.benchmarks.data",
-    "vocoder": "experiments.benchmarks.vocoder",
-    "scan": "experiments.benchmarks.scan",
-    "stream": "experiments.benchmarks.stream",
+BENCHMARKS: dict[str, Benchmark] = {
+    "models": models,
+    "data": data,
+    "vocoder": vocoder,
+    "scan": scan,
+    "stream": stream,
 }
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 VERSIONED = ("torch", "lightning", "numpy", "soxr", "midirenderer", "pesto-pitch")
-Row = dict[str, Any]
+"""The packages whose versions a written page names."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one benchmark and print or write what it measured."""
     options = _parser().parse_args(arguments)
+    benchmark = BENCHMARKS[options.benchmark]
     # Whatever libraries print goes to standard error: standard output belongs to the result.
     with contextlib.redirect_stdout(sys.stderr):
-        rows = importlib.import_module(BENCHMARKS[options.benchmark]).measure(options)
+        rows = benchmark.measure(options)
     if options.write:
         path = FOLDER / f"{options.benchmark}.md"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(to_markdown(options.benchmark, rows, arguments), encoding="utf-8")
+        path.write_text(to_markdown(benchmark, rows, arguments), encoding="utf-8")
         print(f"written to {path}", file=sys.stderr)
     if options.format == "json":
         print(json.dumps(rows, indent=2))
     else:
-        print_table(importlib.import_module(BENCHMARKS[options.benchmark]).TITLE, rows)
+        print_table(benchmark.TITLE, rows)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m experiments.benchmark", description="Measure speed and size.")
     commands = parser.add_subparsers(dest="benchmark", required=True)
-    for name, module_name in BENCHMARKS.items():
-        module = importlib.import_module(module_name)
-        command = commands.add_parser(name, help=module.TITLE, description=module.EXPLANATION)
+    for name, benchmark in BENCHMARKS.items():
+        command = commands.add_parser(name, help=benchmark.TITLE, description=benchmark.EXPLANATION)
         command.add_argument("--format", choices=["table", "json"], default="table")
         command.add_argument("--write", action="store_true", help=f"also write benchmarks/{name}.md")
-        module.add_arguments(command)
+        benchmark.add_arguments(command)
     return parser
 
 
 def print_table(title: str, rows: Sequence[Row]) -> None:
-    """Print rows to the terminal."""
+    """Print rows as a table to the terminal."""
     from rich.console import Console
     from rich.table import Table
 
@@ -79,16 +79,15 @@ def print_table(title: str, rows: Sequence[Row]) -> None:
     Console().print(table)
 
 
-def to_markdown(benchmark: str, rows: Sequence[Row], arguments: Sequence[str]) -> str:
-    """The page of a benchmark: what was run, where, and what came out."""
-    module = importlib.import_module(BENCHMARKS[benchmark])
+def to_markdown(benchmark: Benchmark, rows: Sequence[Row], arguments: Sequence[str]) -> str:
+    """Write the page of a benchmark: explanation, command, machine, and the table of its rows."""
     columns = _columns(rows)
     table = [columns, ["---"] * len(columns), *([_shown(row.get(c)) for c in columns] for row in rows)]
     lines = [f"| {' | '.join(cells)} |" for cells in table]
     return "\n".join(
         [
-            f"# {module.TITLE}\n",
-            f"{module.EXPLANATION}\n",
+            f"# {benchmark.TITLE}\n",
+            f"{benchmark.EXPLANATION}\n",
             f"```\npython -m experiments.benchmark {shlex.join(arguments)}\n```\n",
             f"{machine()}\n",
             *lines,
@@ -98,7 +97,7 @@ def to_markdown(benchmark: str, rows: Sequence[Row], arguments: Sequence[str]) -
 
 
 def machine() -> str:
-    """Processor, cores, system and versions, in one line."""
+    """Describe processor, cores, load, system and versions in one line."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]

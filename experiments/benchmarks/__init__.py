@@ -1,1 +1,1 @@
-"""What `python -m experiments.benchmark` measures, one module a benchmark."""
+"""The benchmarks of `python -m experiments.benchmark`, one module for each."""

@@ -8,13 +8,14 @@ import itertools
 import json
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from experiments.benchmarks.protocol import Row
+from experiments.benchmarks.timing import timed
 
 TITLE = "Speed of the data"
 EXPLANATION = (
@@ -25,8 +26,8 @@ EXPLANATION = (
 )
 BATCHES = 200
 ITEMS = 100_000
-MANY_PIECES_S = (5, 500)
-"""Two lengths of the items of the large corpus, in seconds: memory must not depend on it."""
+ITEM_LENGTHS_S = (5, 500)
+"""Two lengths of the items of the large corpus, in seconds: memory must not depend on them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batches", type=int, default=BATCHES, help="batches that a loader is timed over")
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Every figure, one row each."""
+def measure(options: argparse.Namespace) -> list[Row]:
+    """Measure one row for each figure."""
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             *_building(Path(folder), options.size),
@@ -47,17 +48,8 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(what: str, value: float, unit: str, demanded: str = "") -> dict[str, Any]:
+def _row(what: str, value: float, unit: str, demanded: str = "") -> Row:
     return {"what": what, "value": round(value, 3), "unit": unit, "demanded": demanded}
-
-
-@contextmanager
-def _timed() -> Iterator[list[float]]:
-    """A list that holds the elapsed seconds afterwards."""
-    elapsed: list[float] = []
-    start = time.perf_counter()
-    yield elapsed
-    elapsed.append(time.perf_counter() - start)
 
 
 def _source(size: str, seed: int) -> Any:
@@ -67,26 +59,24 @@ def _source(size: str, seed: int) -> Any:
     return RenderedCorpus(EmbeddedScores(size), seed=seed)  # type: ignore[arg-type]
 
 
-def _building(folder: Path, size: str) -> Iterator[dict[str, Any]]:
+def _building(folder: Path, size: str) -> Iterator[Row]:
     # Scores are read once and cached by the first, smaller build; seeds make the requests different.
     from datamodules.corpora.rendering import RenderedCorpus
     from datamodules.scores.embedded import EmbeddedScores
 
     RenderedCorpus(EmbeddedScores(size), instruments=["flute", "violin"]).prepare(folder, 16000)  # type: ignore[arg-type]
     for seed, workers in enumerate((1, os.cpu_count() or 1)):
-        cpu_s = time.process_time()
-        with _timed() as elapsed:
+        with timed() as timing:
             corpus = _source(size, seed).prepare(folder, 16000, workers=workers)
-        cpu_s = time.process_time() - cpu_s
         audio_s = sum(item.n_samples for item in corpus.items) / corpus.sample_rate
         name = "one process" if workers == 1 else f"{workers} processes"
         what, demanded = f"building {audio_s / 60:.0f} min of audio, {name}", "≥ 70" if workers == 1 else ""
-        yield _row(what, audio_s / elapsed[0], "× real time", demanded)
+        yield _row(what, audio_s / timing.clock_s, "× real time", demanded)
         if workers == 1:
-            yield _row(what, audio_s / cpu_s, "× real time per CPU second", demanded)
+            yield _row(what, audio_s / timing.cpu_s, "× real time per CPU second", demanded)
 
 
-def _loading(folder: Path, size: str, batches: int) -> Iterator[dict[str, Any]]:
+def _loading(folder: Path, size: str, batches: int) -> Iterator[Row]:
     from datamodules import data_module
 
     kinds = ("PairedDataModule", "UnpairedDataModule", "OneShotDataModule", "FeatureDataModule")
@@ -94,32 +84,30 @@ def _loading(folder: Path, size: str, batches: int) -> Iterator[dict[str, Any]]:
     for kind in kinds:
         choice = {"target_instruments": ["violin"]} if kind == "FeatureDataModule" else {}
         arguments = dict(corpora_dir=str(folder), batches_per_epoch=batches, **choice)
-        with _timed() as elapsed:
+        with timed() as timing:
             getattr(data_module, kind)(source, **arguments).prepare_data()
         if kind == "FeatureDataModule":
             items = _open(source, folder, arguments, kind).corpus.select("train", "monophonic", "violin")
             audio_s = sum(item.n_samples for item in items) / 16000
             name = f"features of {audio_s / 60:.0f} min, {os.cpu_count()} processes"
-            yield _row(name, audio_s / elapsed[0], "× real time")
+            yield _row(name, audio_s / timing.clock_s, "× real time")
         for workers in (0, os.cpu_count() or 1):
             loader = _open(source, folder, arguments | {"num_workers": workers}, kind).train_dataloader()
             for _ in itertools.islice(loader, batches // 4):  # starts workers, warms the page cache
                 pass
-            cpu_s = time.process_time()
-            with _timed() as elapsed:
+            with timed() as timing:
                 for _ in loader:
                     pass
-            cpu_s = time.process_time() - cpu_s
-            yield _row(f"{kind}, {workers} workers", batches / elapsed[0], "batches/s", "≥ 50")
+            yield _row(f"{kind}, {workers} workers", batches / timing.clock_s, "batches/s", "≥ 50")
             if workers == 0:
-                yield _row(f"{kind}, {workers} workers", batches / cpu_s, "batches per CPU second")
-        with _timed() as elapsed:
+                yield _row(f"{kind}, {workers} workers", batches / timing.cpu_s, "batches per CPU second")
+        with timed() as timing:
             module = getattr(data_module, kind)(source, **arguments)
             module.prepare_data()
             module.setup()
             next(iter(module.train_dataloader()))
             len(module.val_dataloader())
-        yield _row(f"{kind}, start to first batch", elapsed[0], "s", "≤ 3")
+        yield _row(f"{kind}, start to first batch", timing.clock_s, "s", "≤ 3")
 
 
 def _open(source: Any, folder: Path, arguments: dict[str, Any], kind: str) -> Any:
@@ -130,12 +118,12 @@ def _open(source: Any, folder: Path, arguments: dict[str, Any], kind: str) -> An
     return module
 
 
-def _starting(folder: Path, n_items: int) -> Iterator[dict[str, Any]]:
-    for seconds in MANY_PIECES_S:
+def _starting(folder: Path, n_items: int) -> Iterator[Row]:
+    for seconds in ITEM_LENGTHS_S:
         root = folder / f"large-{seconds}"
-        with _timed() as elapsed:
+        with timed() as timing:
             write_large_corpus(root, n_items, seconds * 16000)
-        yield _row(f"indexing {n_items:,} items of {seconds} s (empty files)", elapsed[0], "s")
+        yield _row(f"indexing {n_items:,} items of {seconds} s (empty files)", timing.clock_s, "s")
         # In a fresh process, so that its peak memory is its own.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             start_s, cpu_s, resident_mib = pool.submit(start_on, root).result()
@@ -145,7 +133,7 @@ def _starting(folder: Path, n_items: int) -> Iterator[dict[str, Any]]:
 
 
 def write_large_corpus(root: Path, n_items: int, n_samples: int) -> None:
-    """A complete corpus of ``n_items`` sparse files: their sizes are real, their samples zeros."""
+    """Write a complete corpus of ``n_items`` sparse files, with real sizes and samples of 0."""
     from datamodules.corpora.building import file_bytes
     from datamodules.corpora.corpus import SCHEMA_VERSION, Item, write_index
 
@@ -168,7 +156,7 @@ def write_large_corpus(root: Path, n_items: int, n_samples: int) -> None:
 
 
 class Start(NamedTuple):
-    """What the start of a training costs besides imports."""
+    """Time and memory of the start of a training, besides imports."""
 
     elapsed_s: float
     cpu_s: float
@@ -176,7 +164,7 @@ class Start(NamedTuple):
 
 
 def start_on(root: Path) -> Start:
-    """Start on the corpus in ``root``, up to the first batch."""
+    """Start a training on the corpus in ``root``, up to the first batch."""
     from datamodules.corpora.building import CorpusSource, is_intact
     from datamodules.corpora.corpus import Corpus, CorpusError
     from datamodules.data_module import OneShotDataModule
@@ -205,14 +193,14 @@ def start_on(root: Path) -> Start:
             return Corpus.open(root)
 
     gc.collect()
-    before_mib, cpu_s = _resident_mib(), time.process_time()
-    with _timed() as elapsed:
+    before_mib = _resident_mib()
+    with timed() as timing:
         module = OneShotDataModule(Prepared())
         module.prepare_data()
         module.setup()
         next(iter(module.train_dataloader()))
         len(module.val_dataloader())
-    return Start(elapsed[0], time.process_time() - cpu_s, _resident_mib() - before_mib)
+    return Start(timing.clock_s, timing.cpu_s, _resident_mib() - before_mib)
 
 
 def _resident_mib() -> float:

@@ -6,6 +6,8 @@ import argparse
 import math
 from typing import Any
 
+from experiments.benchmarks.protocol import Row
+
 TITLE = "Size and speed of the models"
 EXPLANATION = (
     "Trainable parameters of each experiment's network and of the whole module, at each scale. The real-time "
@@ -24,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--real-time-factor", action="store_true", help="also time a transfer")
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One row for each experiment that has a network, and scale."""
+def measure(options: argparse.Namespace) -> list[Row]:
+    """Measure one row for each scale of each experiment that has a network."""
     from experiments.command_line import catalogue
     from experiments.command_line.resolver import scales
 
@@ -40,15 +42,15 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def measure_model(experiment: str, scale: str, with_speed: bool) -> dict[str, Any] | None:
-    """One row, or nothing where the module has no network."""
+def measure_model(experiment: str, scale: str, with_speed: bool) -> Row | None:
+    """Measure one row; ``None`` for a module without a network."""
     from experiments.command_line.cli import build_model
 
     module = build_model(experiment, scale)
     network = getattr(module, "network", None)
     if network is None:
         return None
-    row = {
+    row: Row = {
         "experiment": experiment,
         "scale": scale,
         "network": type(network).__name__,
@@ -59,12 +61,12 @@ def measure_model(experiment: str, scale: str, with_speed: bool) -> dict[str, An
 
 
 def count_parameters(module: Any) -> int:
-    """Trainable values."""
+    """Count the trainable values of a module."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
 def real_time_factor(module: Any) -> float:
-    """Of a whole transfer; see `callbacks.transfer_cost.measure_cost`."""
+    """Measure the real-time factor of a whole transfer, see `callbacks.transfer_cost.measure_cost`."""
     import torch
 
     from callbacks.transfer_cost import REAL_TIME_FACTOR, measure_cost

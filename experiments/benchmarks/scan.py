@@ -1,16 +1,17 @@
-"""Speed and memory of the selective scan, forward and backward, beside what a program had without ours."""
+"""Speed and memory of the selective scan, forward and backward, beside those of other implementations."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
 import resource
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from experiments.benchmarks.protocol import Row
+from experiments.benchmarks.timing import Timing, timed
 from runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,11 +30,10 @@ EXPLANATION = (
 )
 REFERENCES = ("sequential", "mambapy")
 OURS = ("chunked", "compiled")
-Row = dict[str, Any]
 
 
 class Size(NamedTuple):
-    """What is scanned."""
+    """The sizes of what is scanned."""
 
     length: int
     n_batch: int
@@ -42,7 +42,7 @@ class Size(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What one implementation took."""
+    """Time and memory of one implementation."""
 
     seconds: float
     cpu_seconds: float
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """One row for each length and implementation."""
+    """Measure one row for each length and implementation."""
     if importlib.util.find_spec("mambapy") is None:
         raise UserError(
             "The scan is compared with the package mambapy, which is missing: pip install mambapy."
@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 def compared(length: int, measured: dict[str, Measured]) -> list[Row]:
-    """Rows of one length: seconds, memory, and ratios to the references where these were measured."""
+    """Make the rows of one length, with ratios to the references where these were measured."""
     reference_s = min((measured[name].cpu_seconds for name in REFERENCES if name in measured), default=None)
     package = measured.get("mambapy")
     best = min(OURS, key=lambda name: measured[name].cpu_seconds)
@@ -104,30 +104,30 @@ def _in_own_process(name: str, size: Size, n_rounds: int) -> Measured:
 
 
 def run_implementation(name: str, size: Size, n_rounds: int) -> Measured:
-    """Time one implementation and read by how much this process' peak memory rose."""
+    """Time one implementation and measure by how much the peak memory of this process rises."""
     import torch
 
     torch.set_num_threads(1)
     scan = implementation(name)
-    once(scan, inputs(size._replace(length=64)))
+    _timing(scan, inputs(size._replace(length=64)))
     tensors = inputs(size)
     before_mib = _peak_mib()
-    rounds = [once(scan, tensors) for _ in range(n_rounds)]
-    clock, cpu = (min(times) for times in zip(*rounds, strict=True))
-    return Measured(clock, cpu, max(_peak_mib() - before_mib, 0.1))
+    timings = [_timing(scan, tensors) for _ in range(n_rounds)]
+    clock_s, cpu_s = min(t.clock_s for t in timings), min(t.cpu_s for t in timings)
+    return Measured(clock_s, cpu_s, max(_peak_mib() - before_mib, 0.1))
 
 
-def once(scan: Scan, tensors: list[Tensor]) -> tuple[float, float]:
-    """Seconds of a forward and a backward pass, by the clock and of the processor."""
+def _timing(scan: Scan, tensors: list[Tensor]) -> Timing:
+    """Time a forward and a backward pass."""
     for tensor in tensors:
         tensor.grad = None
-    clock, cpu = time.perf_counter(), time.process_time()
-    scan(*tensors).sum().backward()  # type: ignore[no-untyped-call]
-    return time.perf_counter() - clock, time.process_time() - cpu
+    with timed() as timing:
+        scan(*tensors).sum().backward()  # type: ignore[no-untyped-call]
+    return timing
 
 
 def inputs(size: Size) -> list[Tensor]:
-    """Random arguments of `layers.scan.selective_scan`, but for the state."""
+    """Draw random arguments of `layers.scan.selective_scan`, but for the state."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -136,44 +136,43 @@ def inputs(size: Size) -> list[Tensor]:
         return torch.randn(size.n_batch, size.length, n, generator=generator)
 
     u, delta = normal(size.n_channels), 0.02 * normal(size.n_channels).abs_()
-    decay = -torch.arange(1.0, size.n_states + 1).repeat(size.n_channels, 1)
-    parts = [u, delta, decay, normal(size.n_states), normal(size.n_states)]
+    A = -torch.arange(1.0, size.n_states + 1).repeat(size.n_channels, 1)
+    parts = [u, delta, A, normal(size.n_states), normal(size.n_states)]
     return [part.requires_grad_() for part in parts]
 
 
 def implementation(name: str) -> Scan:
-    """The scan of this name: ``u, delta, decay, write, read`` → ``y``."""
-    from lightning_modules.layers.scan.chunked import chunked
-    from lightning_modules.layers.scan.compiled import compiled
+    """The implementation of this name, as a function ``u, delta, A, B, C`` → ``y``."""
+    from lightning_modules.layers.scan import chunked_scan, compiled_scan
 
     return {
         "sequential": sequential,
         "mambapy": parallel_package,
-        "chunked": lambda *tensors: chunked(*tensors).y,
-        "compiled": lambda *tensors: compiled(*tensors).y,
+        "chunked": lambda *tensors: chunked_scan(*tensors).y,
+        "compiled": lambda *tensors: compiled_scan(*tensors).y,
     }[name]
 
 
-def sequential(u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor) -> Tensor:
-    """One step after the other, differentiated by PyTorch."""
+def sequential(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """Scan step by step, differentiated by PyTorch."""
     import torch
 
-    fading = (delta.unsqueeze(-1) * decay).exp()
-    taken_in = (delta * u).unsqueeze(-1) * write.unsqueeze(2)
-    state, heard = torch.zeros_like(taken_in[:, 0]), []
-    for keep, take, hear in zip(fading.unbind(1), taken_in.unbind(1), read.unbind(1), strict=True):
-        state = keep * state + take
-        heard.append((state @ hear.unsqueeze(-1)).squeeze(-1))
-    return torch.stack(heard, dim=1)
+    decay = (delta.unsqueeze(-1) * A).exp()
+    inputs = (delta * u).unsqueeze(-1) * B.unsqueeze(2)
+    h, outputs = torch.zeros_like(inputs[:, 0]), []
+    for decay_t, input_t, C_t in zip(decay.unbind(1), inputs.unbind(1), C.unbind(1), strict=True):
+        h = decay_t * h + input_t
+        outputs.append((h @ C_t.unsqueeze(-1)).squeeze(-1))
+    return torch.stack(outputs, dim=1)
 
 
-def parallel_package(u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor) -> Tensor:
-    """The same with mambapy's parallel scan."""
+def parallel_package(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """Scan with the parallel scan of mambapy."""
     from mambapy.pscan import pscan
 
-    fading = (delta.unsqueeze(-1) * decay).exp()
-    taken_in = (delta * u).unsqueeze(-1) * write.unsqueeze(2)
-    return (pscan(fading, taken_in) @ read.unsqueeze(-1)).squeeze(-1)
+    decay = (delta.unsqueeze(-1) * A).exp()
+    inputs = (delta * u).unsqueeze(-1) * B.unsqueeze(2)
+    return (pscan(decay, inputs) @ C.unsqueeze(-1)).squeeze(-1)
 
 
 def _peak_mib() -> float:

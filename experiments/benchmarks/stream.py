@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator
 from typing import Any
+
+from experiments.benchmarks.protocol import Row
+from experiments.benchmarks.timing import Timing, timed
 
 TITLE = "Latency of the streaming transfer"
 EXPLANATION = (
@@ -13,8 +15,8 @@ EXPLANATION = (
     "`p99_ms` are by the clock, `cpu_p50_ms` and `cpu_p99_ms` of the processor, which other programs do not "
     "lengthen; for sound without gaps a block must take less than its own duration, `block_ms`. "
     "`times_real_time` is the audio's duration over the processor time. `algorithmic_ms` is how much later "
-    "the output is than the input however fast the machine, found with a click: the longest wait over its "
-    "places in a stride. A sound card adds the block itself."
+    "the output is than the input however fast the machine: the longest wait after a click, over its "
+    "positions in a stride. A sound card adds the duration of a block."
 )
 
 
@@ -25,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=500, help="blocks of each size (default: %(default)s)")
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One row for each size of blocks."""
+def measure(options: argparse.Namespace) -> list[Row]:
+    """Measure one row for each size of blocks."""
     from experiments.command_line.cli import build_model
     from runtime.threads import one_thread
 
@@ -36,10 +38,11 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         return [_row(module, size, options.count, algorithmic) for size in options.blocks]
 
 
-def _row(module: Any, n_samples: int, n_blocks: int, algorithmic_ms: float) -> dict[str, Any]:
+def _row(module: Any, n_samples: int, n_blocks: int, algorithmic_ms: float) -> Row:
     import numpy as np
 
-    clock, cpu = np.array(list(_timed_blocks(module, n_samples, n_blocks))).T * 1000
+    timings = _timed_blocks(module, n_samples, n_blocks)
+    clock, cpu = np.array([(timing.clock_s, timing.cpu_s) for timing in timings]).T * 1000
     block_ms = 1000 * n_samples / module.sample_rate
     return {
         "block": n_samples,
@@ -53,40 +56,40 @@ def _row(module: Any, n_samples: int, n_blocks: int, algorithmic_ms: float) -> d
     }
 
 
-def _timed_blocks(module: Any, n_samples: int, n_blocks: int) -> Iterator[tuple[float, float]]:
-    """Seconds of each block, by the clock and of the processor, after some to warm up."""
+def _timed_blocks(module: Any, n_samples: int, n_blocks: int) -> Iterator[Timing]:
+    """Time every block but the first ten, which warm up."""
     stream = module.stream(noise(module.sample_rate))
     audio = noise(n_samples * (n_blocks + 10))
     for number, block in enumerate(audio.split(n_samples, dim=1)):
-        clock, cpu = time.perf_counter(), time.process_time()
-        stream.process(block)
+        with timed() as timing:
+            stream.process(block)
         if number >= 10:
-            yield time.perf_counter() - clock, time.process_time() - cpu
+            yield timing
 
 
 def click_latency(module: Any) -> int:
-    """Samples from a click in the input to the first change it makes to the output, at worst."""
+    """Find the longest wait, in samples, from a click in the input to the first change of the output."""
     import torch
 
     stride, reference = module.network.stride, noise(module.sample_rate)
     n_samples = 8 * stride
 
-    def heard(audio: torch.Tensor) -> torch.Tensor:
+    def streamed(audio: torch.Tensor) -> torch.Tensor:
         stream = module.stream(reference)
         return torch.cat([stream.process(sample) for sample in audio.split(1, dim=1)], dim=1)
 
     silence = torch.zeros(1, n_samples)
-    without = heard(silence)
+    without_click = streamed(silence)
     waits: list[int] = []
     for position in range(4 * stride, 5 * stride):
         click = silence.clone()
         click[0, position] = 1.0
-        waits.append(int((heard(click) != without)[0].nonzero()[0]) - position)
+        waits.append(int((streamed(click) != without_click)[0].nonzero()[0]) - position)
     return max(waits)
 
 
 def noise(n_samples: int) -> Any:
-    """``(1, T)`` at −20 dB, the same each time."""
+    """White noise ``(1, T)`` at −20 dB, the same each time."""
     import torch
 
     return 0.1 * torch.randn(1, n_samples, generator=torch.Generator().manual_seed(0))

@@ -1,11 +1,13 @@
-"""Speed of MelGAN's vocoder at inference: how it was made faster, against a forward of the same weights."""
+"""Speed of MelGAN's vocoder at inference: its faster forms beside a plain forward of the same weights."""
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from experiments.benchmarks.protocol import Row
+from experiments.benchmarks.timing import Timing, timed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each form is timed")
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One row for each number of threads and form."""
+def measure(options: argparse.Namespace) -> list[Row]:
+    """Measure one row for each number of threads and form."""
     import torch
 
     from experiments.command_line.cli import build_model
@@ -44,31 +46,29 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         torch.set_num_threads(threads)
 
 
-def _rows(module: Any, mel: Tensor, n_threads: int, n_rounds: int) -> list[dict[str, Any]]:
+def _rows(module: Any, mel: Tensor, n_threads: int, n_rounds: int) -> list[Row]:
     import torch
 
     torch.set_num_threads(n_threads)
     seconds = mel.shape[-1] * module.mel.hop / module.sample_rate
     forms = _forms(module, mel)
-    rounds = [{name: _timed(form) for name, form in forms.items()} for _ in range(n_rounds)]
-    rows = []
-    for name in forms:
-        clock, cpu = (min(times[name][i] for times in rounds) for i in (0, 1))
-        plain = min(times["plain forward"][1] for times in rounds)
-        rows.append(
-            {
-                "form": name,
-                "threads": n_threads,
-                "times_real_time": round(seconds / clock, 1),
-                "times_real_time_cpu": round(seconds / cpu, 1),
-                "ratio": round(plain / cpu, 2),
-            }
-        )
-    return rows
+    rounds = [{name: _timing(form) for name, form in forms.items()} for _ in range(n_rounds)]
+    clock_s = {name: min(timings[name].clock_s for timings in rounds) for name in forms}
+    cpu_s = {name: min(timings[name].cpu_s for timings in rounds) for name in forms}
+    return [
+        {
+            "form": name,
+            "threads": n_threads,
+            "times_real_time": round(seconds / clock_s[name], 1),
+            "times_real_time_cpu": round(seconds / cpu_s[name], 1),
+            "ratio": round(cpu_s["plain forward"] / cpu_s[name], 2),
+        }
+        for name in forms
+    ]
 
 
 def _forms(module: Any, mel: Tensor) -> dict[str, Callable[[], Tensor]]:
-    """What is compared; each is used once, so that memory is allocated and caches are warm."""
+    """The forms to compare, each run once, so that memory is allocated and caches are warm."""
     import torch
 
     from lightning_modules.melgan.inference import BFloat16Products, ProductGenerator, vocode
@@ -88,8 +88,7 @@ def _forms(module: Any, mel: Tensor) -> dict[str, Callable[[], Tensor]]:
     return forms
 
 
-def _timed(form: Callable[[], Tensor]) -> tuple[float, float]:
-    """Seconds by the clock and of the processor."""
-    clock, cpu = time.perf_counter(), time.process_time()
-    form()
-    return time.perf_counter() - clock, time.process_time() - cpu
+def _timing(form: Callable[[], Tensor]) -> Timing:
+    with timed() as timing:
+        form()
+    return timing

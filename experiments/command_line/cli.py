@@ -26,7 +26,7 @@ from callbacks.model_registry import RegisteredModel
 from callbacks.predictions import PredictionFiles
 from callbacks.random_numbers import RandomNumbers
 from callbacks.run_record import RunRecord
-from callbacks.system_metrics import SystemMetrics
+from callbacks.tracking.system_metrics import SystemMetrics
 from callbacks.test_table import TestTableArtifact
 from callbacks.time_guard import TimeGuard
 from callbacks.tracking import checkpoints

@@ -1,10 +1,10 @@
-"""How the instrument would speak the notes that another one plays, learnt from pairs of renderings.
+"""The articulation of the target instrument on notes that another one plays, learnt from pairs of renderings.
 
-A bow sets a note in later than a hammer does, and the note before it rings on meanwhile. At seven notes a
-second, 20 ms too early are 15 % of the frames on the wrong note. A small network therefore looks at a
-source's features and says, for every frame, which moment of the source the instrument would be at, and how
-much louder or softer it would be. Untrained it changes nothing, so an instrument known from recordings
-alone is played as the source was.
+A bow starts a note later than a hammer does, and the note before it rings on meanwhile. At seven notes a
+second, 20 ms too early are 15 % of the frames on the wrong note. A small network therefore predicts from a
+source's features, for every frame, at which moment of the source the instrument would be, and how much louder
+or softer it would be. Untrained it changes nothing, so an instrument known from recordings alone is played as
+the source was.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from datamodules.features.frames import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.pitch_repair import hz_to_midi, midi_to_hz, repair_pitch
 
 RIGHT_SEMITONES = 0.5
-"""A pitch this near is right: the quarter tone of raw pitch accuracy."""
+"""The largest error of a right pitch: the quarter tone of raw pitch accuracy."""
 VOICED_CONFIDENCE = 0.5
-MISSED = 1e-4
-"""Likelihood of a frame in which no moment of the source has the right pitch: it teaches nothing."""
+MIN_LIKELIHOOD = 1e-4
+"""Likelihood of a frame in which no moment of the source has the right pitch; it has no gradient."""
 
 HISS_DB = (25.0, 70.0)
-"""How far below the loudest frames the hiss of a room is drawn."""
+"""The range of levels below the loudest frames from which the hiss of a room is drawn."""
 WANDERING_FRAMES = 10
-"""Frames for which a tracker stays with a pitch in hiss."""
+"""Frames for which a tracker stays with one pitch in hiss."""
 
 
-class Spoken(NamedTuple):
-    """What the network says of ``N`` frames with ``K`` moments to choose from."""
+class Articulated(NamedTuple):
+    """The prediction for ``N`` frames, each with ``K`` moments of the source to choose from."""
 
     moment_logits: Tensor
     """``(B, K, N)``"""
@@ -42,7 +42,7 @@ class Spoken(NamedTuple):
 
 
 class ArticulationTerms(NamedTuple):
-    """Unweighted, scalar."""
+    """The unweighted terms of an articulation, scalars with the names of `losses.LossWeights`."""
 
     articulation_pitch: Tensor
     articulation_loudness: Tensor
@@ -51,96 +51,97 @@ class ArticulationTerms(NamedTuple):
 class Articulation(nn.Module):
     """Source features → the pitch and loudness with which the instrument would play them.
 
-    The network sees the source's pitch around a frame *relative* to the pitch in it, so that it knows
-    intervals and no notes, the loudness relative to the clip's loudest, and the mean of its own first layers
-    over the clip, which tells a plucked source from a blown one.
+    The input is the source's pitch around a frame *relative* to the pitch in it, so that the network knows
+    intervals and no notes, and the loudness relative to the clip's loudest. The mean of its first layers over
+    the clip is its context, which tells a plucked source from a blown one.
 
     Args:
         hidden_size: channels.
-        later_ms: how much later than the source the instrument may be.
-        earlier_ms: how much earlier it may be, where the source is slow to speak.
+        later_ms: how much later than the source the instrument may start a note.
+        earlier_ms: how much earlier it may start one, where the source's attack is slow.
     """
 
     _STRIDE = 4
-    """Frames between the moments whose pitch the network sees."""
+    """Frames between the moments whose pitch is in the input."""
     _MAX_CHANGE_DB = 12.0
     _INTERVAL = 2.0
-    """Semitones from which one interval is as good as another."""
+    """Semitones beyond which all intervals look the same."""
 
     def __init__(self, hidden_size: int = 48, later_ms: float = 96.0, earlier_ms: float = 64.0) -> None:
         super().__init__()
         self.n_later = round(later_ms / 1000 * FRAME_RATE_HZ)
         self.n_earlier = round(earlier_ms / 1000 * FRAME_RATE_HZ)
         n_moments = self.n_later + self.n_earlier + 1
-        self.near = nn.Sequential(
+        self.encoder = nn.Sequential(
             _convolution(len(range(0, n_moments, self._STRIDE)) + 2, hidden_size, 9, dilation=1),
             _convolution(hidden_size, hidden_size, 5, dilation=2),
         )
-        self.player = nn.Sequential(
+        self.context_mlp = nn.Sequential(
             nn.Linear(hidden_size, hidden_size), nn.LeakyReLU(0.1), nn.Linear(hidden_size, hidden_size)
         )
-        self.far = nn.Sequential(
+        self.dilated_convolutions = nn.Sequential(
             _convolution(hidden_size, hidden_size, 5, dilation=4),
             _convolution(hidden_size, hidden_size, 5, dilation=4),
         )
         self.head = nn.Conv1d(hidden_size, n_moments + 1, 1)
-        self._change_nothing()
+        self._start_as_identity()
 
-    def _change_nothing(self) -> None:
+    def _start_as_identity(self) -> None:
         with torch.no_grad():
             for parameter in self.head.parameters():
                 parameter.zero_()
             self.head.get_parameter("bias")[self.n_later] = 2.0
 
-    def forward(self, features: Features) -> Spoken:
-        """Say how the instrument would play a source with these ``(B, N)`` features."""
+    def forward(self, features: Features) -> Articulated:
+        """Predict how the instrument would play a source with these ``(B, N)`` features."""
         midi = hz_to_midi(repair_pitch(features.f0_hz, features.f0_confidence))
         candidates = self._moments(midi)
         interval = (candidates[:, :: self._STRIDE] - midi.unsqueeze(1)).clamp(-self._INTERVAL, self._INTERVAL)
         loudest = torch.quantile(features.loudness_db, 0.95, dim=-1, keepdim=True)
         level = 1.0 + (features.loudness_db - loudest).clamp(min=-60.0) / 20.0
-        seen = torch.cat([interval, features.f0_confidence.unsqueeze(1), level.unsqueeze(1)], dim=1)
-        hidden = self.near(seen)
-        hidden = self.far(hidden + self.player(hidden.mean(dim=-1)).unsqueeze(-1))
+        inputs = torch.cat([interval, features.f0_confidence.unsqueeze(1), level.unsqueeze(1)], dim=1)
+        hidden = self.encoder(inputs)
+        hidden = self.dilated_convolutions(hidden + self.context_mlp(hidden.mean(dim=-1)).unsqueeze(-1))
         logits, change = self.head(hidden).split([candidates.shape[1], 1], dim=1)
-        change_db = self._MAX_CHANGE_DB * torch.tanh(change.squeeze(1))
-        return Spoken(logits, candidates, (features.loudness_db + change_db).clamp(min=LOUDNESS_FLOOR_DB))
+        loudness_db = features.loudness_db + self._MAX_CHANGE_DB * torch.tanh(change.squeeze(1))
+        return Articulated(logits, candidates, loudness_db.clamp(min=LOUDNESS_FLOOR_DB))
 
     def _moments(self, midi: Tensor) -> Tensor:
-        """``(B, N)`` → ``(B, K, N)``: pitch from ``n_later`` before each frame to ``n_earlier`` behind."""
+        """``(B, N)`` → ``(B, K, N)``: pitches from ``n_later`` frames before to ``n_earlier`` after each."""
         padded = nn.functional.pad(midi.unsqueeze(1), (self.n_later, self.n_earlier), mode="replicate")
         return padded.squeeze(1).unfold(-1, self.n_later + self.n_earlier + 1, 1).transpose(1, 2)
 
-    def speak(self, features: Features) -> Features:
-        """The source's features with the likeliest pitch and the loudness of each frame in their place."""
-        said = self(features)
-        likeliest = said.moment_logits.argmax(dim=1, keepdim=True)
-        f0_hz = midi_to_hz(said.candidates_midi.gather(1, likeliest).squeeze(1))
-        return Features(f0_hz, features.f0_confidence, said.loudness_db)
+    def articulate(self, features: Features) -> Features:
+        """Replace pitch and loudness of the source's features by the likeliest ones of the instrument."""
+        predicted = self(features)
+        likeliest = predicted.moment_logits.argmax(dim=1, keepdim=True)
+        f0_hz = midi_to_hz(predicted.candidates_midi.gather(1, likeliest).squeeze(1))
+        return Features(f0_hz, features.f0_confidence, predicted.loudness_db)
 
     def terms(self, source: Features, target: Features) -> ArticulationTerms:
-        """Compare what is said of ``source`` with how the instrument plays the same notes.
+        """Compare the prediction for ``source`` with how the instrument plays the same notes.
 
         The pitch term is the negative log-likelihood, in nats a voiced frame, of choosing a moment with the
         right pitch. (Minus the expected error would be simpler, but its gradient vanishes where a
-        right moment is unlikely: late sources were never told from early ones.) Loudness: mean |Δ| in dB.
+        right moment is unlikely: late sources were never told from early ones.) The loudness term is the mean
+        absolute error in dB.
         """
-        said = self(in_a_room(source) if self.training else source)
+        predicted = self(in_a_room(source) if self.training else source)
         target_midi = hz_to_midi(repair_pitch(target.f0_hz, target.f0_confidence)).unsqueeze(1)
-        right = (said.candidates_midi - target_midi).abs() < RIGHT_SEMITONES
-        likelihood = (said.moment_logits.softmax(dim=1) * right).sum(dim=1)
+        right = (predicted.candidates_midi - target_midi).abs() < RIGHT_SEMITONES
+        likelihood = (predicted.moment_logits.softmax(dim=1) * right).sum(dim=1)
         voiced = target.f0_confidence >= VOICED_CONFIDENCE
-        nats = -(likelihood + MISSED).log() * voiced
+        nats = -(likelihood + MIN_LIKELIHOOD).log() * voiced
         return ArticulationTerms(
-            nats.sum() / voiced.sum().clamp(min=1), (said.loudness_db - target.loudness_db).abs().mean()
+            nats.sum() / voiced.sum().clamp(min=1), (predicted.loudness_db - target.loudness_db).abs().mean()
         )
 
 
 def in_a_room(features: Features) -> Features:
-    """The same played in a room: hiss, as loud as chance has it, which a tracker gives wandering pitches.
+    """Add the hiss of a room at a random level, in which a tracker finds wandering pitches.
 
-    Renderings are silent between notes. Without this a recording's hiss is nothing that the network ever saw,
-    and it made notes of it.
+    Renderings are silent between notes. Without this the network never saw a recording's hiss, and made notes
+    of it.
     """
     loudness = features.loudness_db
     loudest = torch.quantile(loudness, 0.95, dim=-1, keepdim=True)

@@ -13,7 +13,7 @@ from lightning_modules.ddsp.network import RawControls
 
 
 class Controls(NamedTuple):
-    """What the synthesizers are told, frame-wise."""
+    """The controls of the synthesizers, one of each for every frame."""
 
     f0_hz: Tensor
     """``(B, N)`` fundamental frequency"""
@@ -36,20 +36,20 @@ def exp_sigmoid(x: Tensor) -> Tensor:
 def physical_controls(
     raw: RawControls, f0_hz: Tensor, sample_rate: int, noise_bias: float = -10.0
 ) -> Controls:
-    """Give raw outputs their ranges.
+    """Map the raw outputs of the network to their physical ranges.
 
     Args:
-        raw: of the network.
+        raw: outputs of the network.
         f0_hz: ``(B, N)``.
         sample_rate: in Hz; harmonics at or above half of it are silenced, as they would alias.
         noise_bias: added to the raw noise magnitudes, so that an untrained network is nearly noiseless.
     """
-    harmonics = remove_above_nyquist(exp_sigmoid(raw.harmonics), f0_hz, sample_rate)
+    harmonics = remove_above_nyquist(exp_sigmoid(raw.harmonic_distribution), f0_hz, sample_rate)
     return Controls(
         f0_hz=f0_hz,
         amplitude=exp_sigmoid(raw.amplitude),
         harmonic_distribution=harmonics / harmonics.sum(dim=-1, keepdim=True).clamp(min=1e-7),
-        noise_magnitudes=exp_sigmoid(raw.noise + noise_bias),
+        noise_magnitudes=exp_sigmoid(raw.noise_magnitudes + noise_bias),
     )
 
 

@@ -1,4 +1,4 @@
-"""Sequence models that may stand in the middle of the DDSP network: GRU, LSTM, dilated convolutions.
+"""Sequence decoders for the middle of the DDSP network: GRU, LSTM, dilated convolutions.
 
 The source document compares the three (``docs/ddsp.md`` has our table). All are causal and carry their
 state explicitly, so that a signal may be decoded block by block with the same result as at once.
@@ -17,8 +17,8 @@ class SequenceDecoder(nn.Module):
     """A causal map from a sequence to a sequence of equal length.
 
     Attributes:
-        input_size: channels in.
-        output_size: channels out.
+        input_size: channels of the input.
+        output_size: channels of the output.
     """
 
     input_size: int
@@ -41,8 +41,8 @@ class GRUDecoder(SequenceDecoder):
     """One layer of gated recurrent units; the document's choice.
 
     Args:
-        input_size: channels in: twice the network's ``hidden_size``, or 2 where it has no input stacks.
-        hidden_size: units, and channels out.
+        input_size: channels of the input: twice the network's ``hidden_size``, or 2 without input MLPs.
+        hidden_size: units, which are the channels of the output.
     """
 
     def __init__(self, input_size: int = 512, hidden_size: int = 256) -> None:
@@ -59,8 +59,8 @@ class LSTMDecoder(SequenceDecoder):
     """One layer of long short-term memory.
 
     Args:
-        input_size: channels in: twice the network's ``hidden_size``.
-        hidden_size: units, and channels out.
+        input_size: channels of the input: twice the network's ``hidden_size``.
+        hidden_size: units, which are the channels of the output.
     """
 
     def __init__(self, input_size: int = 512, hidden_size: int = 256) -> None:
@@ -83,8 +83,8 @@ class DilatedDecoder(SequenceDecoder):
     decoders, so that the comparison gives none of them the future.
 
     Args:
-        input_size: channels in: twice the network's ``hidden_size``.
-        channels: channels of every layer, and channels out.
+        input_size: channels of the input: twice the network's ``hidden_size``.
+        channels: channels of every layer and of the output.
         kernel_size: taps of every convolution.
         n_stacks: how often the sequence of dilations is repeated.
         layers_per_stack: layers in a stack, with dilations 1, 2, 4, …
@@ -100,7 +100,7 @@ class DilatedDecoder(SequenceDecoder):
     ) -> None:
         super().__init__()
         self.input_size, self.output_size = input_size, channels
-        self.entry = nn.Linear(input_size, channels)
+        self.input_projection = nn.Linear(input_size, channels)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(channels, channels, kernel_size, dilation=2**i)
             for _ in range(n_stacks)
@@ -110,10 +110,10 @@ class DilatedDecoder(SequenceDecoder):
 
     def forward(self, inputs: Tensor, state: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         """See `SequenceDecoder.forward`; the state is each layer's past inputs, ``(B, channels, past)``."""
-        x = self.entry(inputs)
-        past = [None] * len(self.convolutions) if state is None else state
+        x = self.input_projection(inputs)
+        pasts = [None] * len(self.convolutions) if state is None else state
         carried = []
-        for norm, convolution, before in zip(self.norms, self.convolutions, past, strict=True):
+        for norm, convolution, before in zip(self.norms, self.convolutions, pasts, strict=True):
             assert isinstance(convolution, nn.Conv1d)
             y, after = self._layer(leaky_relu(norm(x)), convolution, before)
             x = x + y

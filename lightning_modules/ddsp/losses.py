@@ -14,27 +14,27 @@ from lightning_modules.layers.dsp.spectral import stft_magnitude
 
 @dataclass
 class LossWeights:
-    """Weight of each term; a term of weight 0 is measured only. The names are the log names."""
+    """Weight of each term; a term of weight 0 is only logged, under the same name."""
 
     spectral_magnitude: float = 1.0
     """Mean absolute difference of magnitudes, summed over the scales."""
     spectral_log_magnitude: float = 1.0
     """Mean absolute difference of log magnitudes, summed over the scales."""
     articulation_pitch: float = 1.0
-    """Negative log-likelihood of the right pitch, in nats a frame; only with an articulation, on pairs."""
+    """Negative log-likelihood of the right pitch, in nats a frame; only for an articulation and pairs."""
     articulation_loudness: float = 0.1
-    """Mean absolute difference of the loudness played, in dB; likewise."""
+    """Mean absolute error of the loudness played, in dB; only for an articulation and pairs."""
 
 
 class SpectralTerms(NamedTuple):
-    """Unweighted, scalar."""
+    """The unweighted terms of `SpectralLoss`, scalars with the names of `LossWeights`."""
 
     spectral_magnitude: Tensor
     spectral_log_magnitude: Tensor
 
 
 class SpectralLoss:
-    """Differences of magnitude spectrograms at several resolutions.
+    """The differences of magnitude spectrograms at several resolutions.
 
     Args:
         fft_sizes: window lengths in samples, any order; frames overlap by 75 %.

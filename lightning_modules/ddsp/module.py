@@ -15,11 +15,12 @@ from datamodules.features.frames import loudness_db
 from datamodules.features.pitch import PestoTracker, PitchTracker
 from lightning_modules.ddsp.adaptation import Adaptation, Conditioning, adapt, detect_notes, silence_gate
 from lightning_modules.ddsp.articulation import Articulation
+from lightning_modules.ddsp.hop_grid import on_hop_grid
 from lightning_modules.ddsp.losses import LossWeights, SpectralLoss
 from lightning_modules.ddsp.network import DDSPNetwork
 from lightning_modules.ddsp.pitch_repair import repair_pitch
 from lightning_modules.ddsp.statistics import TargetStatistics
-from lightning_modules.ddsp.synthesizers import Synthesizer, on_hop_grid
+from lightning_modules.ddsp.synthesizers import Synthesizer
 from lightning_modules.layers.trained_instruments import TrainedInstruments
 from lightning_modules.transfer_module import TimbreTransferModule
 
@@ -142,7 +143,7 @@ class DDSPModule(TimbreTransferModule):
     def condition(self, features: Features) -> Conditioning:
         """What the network is told of a source with these features."""
         articulation = self.articulation if self.adaptation.articulate else None
-        spoken = features if articulation is None else articulation.speak(features)
+        spoken = features if articulation is None else articulation.articulate(features)
         # Silence is the source's, whatever was made of it.
         gate = silence_gate(features.loudness_db)
         return adapt(spoken, self.statistics, self.adaptation)._replace(gate=gate)

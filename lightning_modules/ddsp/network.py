@@ -2,9 +2,9 @@
 
 ::
 
-    f0 ───────► stack ──┬─────────────────────────────────┐
-                        ├─► sequence decoder (injected) ──┼─► stack ─► Dense ─► raw controls
-    loudness ─► stack ──┴─────────────────────────────────┘
+    f0 ───────► MLP ──┬─────────────────────────────────┐
+                      ├─► sequence decoder (injected) ──┼─► MLP ─► head ─► raw controls
+    loudness ─► MLP ──┴─────────────────────────────────┘
 
 Engel et al., DDSP, arXiv 2001.04643, appendix B.2, with the sizes of the source document.
 """
@@ -23,18 +23,18 @@ from lightning_modules.layers.network_size import NetworkSizeError
 
 
 class RawControls(NamedTuple):
-    """Unbounded outputs of the network, frame-wise; `controls.physical_controls` gives them units."""
+    """The unbounded outputs of the network for each frame; `controls.physical_controls` gives them units."""
 
     amplitude: Tensor
     """``(B, N, 1)``"""
-    harmonics: Tensor
+    harmonic_distribution: Tensor
     """``(B, N, K)`` one for each of ``K`` harmonics"""
-    noise: Tensor
+    noise_magnitudes: Tensor
     """``(B, N, M)`` one for each of ``M`` noise bands"""
 
 
-def stack(input_size: int, width: int, n_layers: int) -> nn.Sequential:
-    """``n_layers`` times Dense, LayerNorm, LeakyReLU; the identity where there are none."""
+def mlp(input_size: int, width: int, n_layers: int) -> nn.Sequential:
+    """Build ``n_layers`` of Dense, LayerNorm and LeakyReLU; without layers, the identity."""
     sizes = [input_size] + [width] * n_layers
     layers: list[nn.Module] = []
     for size in sizes[:-1]:
@@ -43,12 +43,12 @@ def stack(input_size: int, width: int, n_layers: int) -> nn.Sequential:
 
 
 def scale_f0(f0_hz: Tensor) -> Tensor:
-    """MIDI note number / 127, so that audible pitches lie in [0, 1]; 440 Hz is 69 / 127."""
+    """Scale f0 to MIDI note number / 127, so that audible pitches lie in [0, 1]; 440 Hz is 69 / 127."""
     return hz_to_midi(f0_hz.clamp(min=8.18)) / 127.0
 
 
 def scale_loudness(loudness_db: Tensor) -> Tensor:
-    """dB / 80 + 1, so that −80 dB (silence) is 0 and 0 dB is 1."""
+    """Scale loudness to dB / 80 + 1, so that −80 dB (silence) is 0 and 0 dB is 1."""
     return loudness_db / -LOUDNESS_FLOOR_DB + 1.0
 
 
@@ -56,37 +56,37 @@ class DDSPNetwork(nn.Module):
     """Maps f0 and loudness to raw controls; knows neither sample rate nor signal.
 
     Args:
-        decoder: the sequence model; its ``input_size`` is twice ``hidden_size`` (2 without input stacks).
-        hidden_size: width of the stacks.
-        layers_per_stack: Dense layers in each of the three stacks; 0 leaves the stacks out, which is
-            Magenta's "tiny" model.
-        n_harmonics: sinusoids of the additive synthesizer.
-        n_noise_bands: magnitudes of the noise filter, from 0 Hz to Nyquist.
+        decoder: the sequence model; its ``input_size`` is twice ``hidden_size`` (2 without input MLPs).
+        hidden_size: width of the MLPs.
+        layers_per_mlp: Dense layers of each of the three MLPs; 0 leaves the MLPs out, which is Magenta's
+            "tiny" model.
+        n_harmonics: number of sinusoids of the additive synthesizer.
+        n_noise_bands: number of magnitudes of the noise filter, from 0 Hz to Nyquist.
     """
 
     def __init__(
         self,
         decoder: SequenceDecoder,
         hidden_size: int = 256,
-        layers_per_stack: int = 2,
+        layers_per_mlp: int = 2,
         n_harmonics: int = 60,
         n_noise_bands: int = 65,
     ) -> None:
         super().__init__()
-        encoded_size = hidden_size if layers_per_stack else 1
+        encoded_size = hidden_size if layers_per_mlp else 1
         if decoder.input_size != 2 * encoded_size:
             raise NetworkSizeError(
-                f"network.decoder has input_size {decoder.input_size}, but the two input stacks give "
+                f"network.decoder has input_size {decoder.input_size}, but the two input MLPs give "
                 f"2 x {encoded_size}: set decoder.init_args.input_size to {2 * encoded_size}."
             )
-        # Two stacks, not one used twice: pitch and loudness share nothing but their range.
-        self.f0_stack = stack(1, hidden_size, layers_per_stack)
-        self.loudness_stack = stack(1, hidden_size, layers_per_stack)
+        # Two MLPs, not one used twice: pitch and loudness share nothing but their range.
+        self.f0_mlp = mlp(1, hidden_size, layers_per_mlp)
+        self.loudness_mlp = mlp(1, hidden_size, layers_per_mlp)
         self.decoder = decoder
         joined_size = 2 * encoded_size + decoder.output_size
-        self.output_stack = stack(joined_size, hidden_size, layers_per_stack)
+        self.output_mlp = mlp(joined_size, hidden_size, layers_per_mlp)
         self.sizes = [1, n_harmonics, n_noise_bands]
-        self.head = nn.Linear(hidden_size if layers_per_stack else joined_size, sum(self.sizes))
+        self.head = nn.Linear(hidden_size if layers_per_mlp else joined_size, sum(self.sizes))
 
     def forward(self, f0_hz: Tensor, loudness_db: Tensor, state: Any = None) -> tuple[RawControls, Any]:
         """Decode a block of frames.
@@ -100,9 +100,9 @@ class DDSPNetwork(nn.Module):
             The raw controls of these frames and the decoder's state after them.
         """
         inputs = [
-            self.f0_stack(scale_f0(f0_hz).unsqueeze(-1)),
-            self.loudness_stack(scale_loudness(loudness_db).unsqueeze(-1)),
+            self.f0_mlp(scale_f0(f0_hz).unsqueeze(-1)),
+            self.loudness_mlp(scale_loudness(loudness_db).unsqueeze(-1)),
         ]
         decoded, state = self.decoder(torch.cat(inputs, dim=-1), state)
-        outputs = self.head(self.output_stack(torch.cat([*inputs, decoded], dim=-1)))
+        outputs = self.head(self.output_mlp(torch.cat([*inputs, decoded], dim=-1)))
         return RawControls(*outputs.split(self.sizes, dim=-1)), state

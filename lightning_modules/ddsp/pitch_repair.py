@@ -1,4 +1,4 @@
-"""The pitch of a source as a tracker hears it → the pitch that was played."""
+"""Repair of a tracked pitch: from what a tracker found to what was played."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from datamodules.batch import FRAME_RATE_HZ
 
 
 def hz_to_midi(f0_hz: Tensor) -> Tensor:
-    """MIDI note numbers; 440 Hz is 69."""
+    """Convert Hz to MIDI note numbers; 440 Hz is 69."""
     return 69.0 + 12.0 * torch.log2(f0_hz.clamp(min=1.0) / 440.0)
 
 
 def midi_to_hz(midi: Tensor) -> Tensor:
-    """Hz of (fractional) MIDI note numbers."""
+    """Convert (fractional) MIDI note numbers to Hz."""
     return 440.0 * torch.exp2((midi - 69.0) / 12.0)
 
 
 def repair_pitch(
     f0_hz: Tensor, confidence: Tensor, voiced_confidence: float = 0.5, median_ms: float = 60.0
 ) -> Tensor:
-    """Pitch without the tracker's slips and guesses.
+    """Remove the tracker's slips and guesses from a pitch curve.
 
     A running median removes slips (of an octave, as a rule) that are shorter than half its length and
     moves no step between notes. Where the tracker is not confident the last confident pitch is held, and
@@ -30,8 +30,8 @@ def repair_pitch(
     Args:
         f0_hz: ``(B, N)``.
         confidence: ``(B, N)`` in [0, 1].
-        voiced_confidence: what is below it is a guess.
-        median_ms: length of the median.
+        voiced_confidence: below this confidence a pitch counts as a guess.
+        median_ms: length of the running median.
 
     Returns:
         ``(B, N)`` Hz.

@@ -1,4 +1,4 @@
-"""The trainable room behind the synthesizers."""
+"""The trainable reverb after the synthesizers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lightning_modules.layers.dsp.spectral import fft_convolve
 
 
 class TrainableReverb(nn.Module):
-    """Convolution with a learned impulse response; the dry signal is added (DDSP, section 3.6).
+    """A convolution with a learned impulse response, to which the dry signal is added (DDSP, section 3.6).
 
     Args:
         n_taps: length of the impulse response in samples; the document's 48,000 are 3 s at 16 kHz.

@@ -1,4 +1,4 @@
-"""What the notes of the trained instrument are like, counted while it is learnt."""
+"""Statistics of the notes of the trained instrument, counted in training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lightning_modules.ddsp.pitch_repair import hz_to_midi
 
 
 class TargetStatistics(nn.Module):
-    """Distribution of pitch and loudness in the notes of the training split, kept in the checkpoint.
+    """The distributions of pitch and loudness in the notes of the training split, kept in the checkpoint.
 
-    Histograms as buffers: they add up over batches, need no data at transfer time, and any quantile can
-    be read from them to half a bin (0.5 dB, 1 semitone). Processes that train together count together.
+    They are histograms in buffers, which add up over batches, need no data at transfer time and give any
+    quantile to half a bin (0.5 dB, 1 semitone). Processes that train together count together.
     """
 
     loudness_counts: Tensor
@@ -43,19 +43,19 @@ class TargetStatistics(nn.Module):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was counted: the model never saw a note."""
+        """Whether no note was counted: the model is untrained."""
         return bool(self.pitch_counts.sum() == 0)
 
     def loudness_quantiles(self, shares: Tensor) -> Tensor:
-        """Loudness in dB below which ``shares`` of the note frames lie, ``(Q,)``."""
+        """Loudness in dB below which ``shares`` ``(Q,)`` of the note frames lie, ``(Q,)``."""
         return LOUDNESS_FLOOR_DB + self.BIN_DB * _histogram_quantiles(self.loudness_counts, shares)
 
     def pitch_quantiles(self, shares: Tensor) -> Tensor:
-        """MIDI note below which ``shares`` of the note frames lie, ``(Q,)``."""
+        """MIDI note below which ``shares`` ``(Q,)`` of the note frames lie, ``(Q,)``."""
         return _histogram_quantiles(self.pitch_counts, shares) - 0.5
 
     def mean_midi(self) -> Tensor:
-        """Mean pitch of the note frames, a MIDI number."""
+        """Mean pitch of the note frames as a MIDI note number."""
         notes = torch.arange(128, device=self.pitch_counts.device)
         return ((self.pitch_counts * notes).sum() / self.pitch_counts.sum()).float()
 

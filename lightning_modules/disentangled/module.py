@@ -9,22 +9,18 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, distributed
 from torch.nn.functional import layer_norm, pad
-from torchaudio.functional import melscale_fbanks
 
 from datamodules.batch import TransferBatch
 from datamodules.corpora.corpus import CorpusError
 from datamodules.features.spectrum_statistics import UNIFIED, StatisticsCache
 from lightning_modules.adversarial_module import AdversarialModule
 from lightning_modules.disentangled import losses
+from lightning_modules.disentangled.discriminator import InstrumentDiscriminator
 from lightning_modules.disentangled.losses import LossWeights
-from lightning_modules.disentangled.network import (
-    ContentEncoder,
-    Decoder,
-    Discriminator,
-    StyleEncoder,
-)
+from lightning_modules.disentangled.network import ContentEncoder, Decoder, StyleEncoder
 from lightning_modules.disentangled.spectra import Normalisation, Representation, parts
 from lightning_modules.layers.dsp.slices import in_slices, whole_slices
+from lightning_modules.layers.dsp.spectral import mel_filters
 from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 
@@ -86,7 +82,7 @@ class DisentangledModule(AdversarialModule[Forward]):
         discriminator_optimizer: of the discriminator.
     """
 
-    discriminator: Discriminator
+    discriminator: InstrumentDiscriminator
     loss_weights: LossWeights
     discriminator_first = False
     class_embeddings: Tensor
@@ -116,15 +112,14 @@ class DisentangledModule(AdversarialModule[Forward]):
         self._require_fitting_sizes(slice_frames, overlap_frames)
         self.slice_samples = self.representation.n_samples(slice_frames)
         self.overlap_samples = overlap_frames * self.representation.hop
-        size = style_encoder.trunk.size
-        self.discriminator = Discriminator(size, len(self.instruments), discriminator_hidden)
+        size = style_encoder.size
+        self.discriminator = InstrumentDiscriminator(size, len(self.instruments), discriminator_hidden)
         self.normalisation = Normalisation(self.representation.n_bins)
         self.memory = memory
         self.generator_max_norm = self.discriminator_max_norm = clip_norm
         self.register_buffer("class_embeddings", torch.zeros(len(self.instruments), size))
         self.register_buffer("known", torch.zeros(len(self.instruments), dtype=torch.bool))
-        n_bins = self.representation.n_fourier_bins
-        filters = melscale_fbanks(n_bins, 0.0, sample_rate / 2, N_MELS, sample_rate, norm="slaney")
+        filters = mel_filters(sample_rate, self.representation.n_fft, N_MELS, mel_scale="htk")
         self.register_buffer("mel_filters", (filters / filters.sum(0).clamp(min=1e-9)).T, persistent=False)
 
     # -------------------------------------------------------------------------------------- normalisation
@@ -196,7 +191,7 @@ class DisentangledModule(AdversarialModule[Forward]):
         """Compute every term of `LossWeights`, unweighted; ``transfer`` only of pairs."""
         content, styles, classes = (self._of_all_processes(part) for part in forward.embeddings)
         views = views_of(content)
-        told = [losses.confusion(self.discriminator(view), self.known) for view in views]
+        told = [losses.instrument_confusion(self.discriminator(view), self.known) for view in views]
         dependence = [losses.hsic(styles.repeat_interleave(len(v) // len(styles), 0), v) for v in views]
         return {
             **self._spectral_terms(forward.rebuilt, forward.levels),
@@ -204,7 +199,7 @@ class DisentangledModule(AdversarialModule[Forward]):
             "hsic": torch.stack(dependence).mean(),
             "info_nce": losses.info_nce(styles, classes),
             "margin": losses.margin(styles, classes),
-            "adversarial": losses.naming(self.discriminator(styles), classes, self.known)
+            "adversarial": losses.instrument_cross_entropy(self.discriminator(styles), classes, self.known)
             + torch.stack(told).mean(),
         }
 
@@ -217,9 +212,9 @@ class DisentangledModule(AdversarialModule[Forward]):
     def discriminator_terms(self, forward: Forward) -> dict[str, Tensor]:
         """Compute the discriminator's loss: how well it names the instrument from style and from content."""
         content, styles, classes = forward.embeddings
-        of_style = losses.naming(self.discriminator(styles.detach()), classes, self.known)
+        of_style = losses.instrument_cross_entropy(self.discriminator(styles.detach()), classes, self.known)
         of_mean, of_patches = (
-            losses.naming(
+            losses.instrument_cross_entropy(
                 self.discriminator(view), classes.repeat_interleave(len(view) // len(classes)), self.known
             )
             for view in views_of(content.detach())
@@ -322,8 +317,8 @@ class DisentangledModule(AdversarialModule[Forward]):
     def _require_fitting_sizes(self, slice_frames: int, overlap_frames: int) -> None:
         patch = self.decoder.patch_frames
         if slice_frames % patch or {
-            self.content_encoder.trunk.patch_frames,
-            self.style_encoder.trunk.patch_frames,
+            self.content_encoder.patch_frames,
+            self.style_encoder.patch_frames,
         } != {patch}:
             raise NetworkSizeError(
                 f"slice_frames ({slice_frames}) must be a multiple of patch_frames, which must be the same "

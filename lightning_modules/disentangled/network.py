@@ -1,15 +1,15 @@
-"""Two encoders that take music apart, a decoder that puts it together patch by patch, and their judge.
+"""Two encoders, of style and of content, and a decoder that predicts levels patch by patch from both.
 
 ::
 
-    recording ─► style encoder   ─► one vector ────────────────┐
-    recording ─► content encoder ─► a vector a patch ─► decoder ─► patch ─► patch ─► patch
-                                                         ▲──────────┘ each sees those before it
+    recording ─► style encoder   ─► one vector ────────────────────┐
+    recording ─► content encoder ─► a vector for each patch ─► decoder ─► patch ─► patch ─► patch
+                                                                ▲──────────┘ each sees those before it
 
-A patch is ``P`` neighbouring frames, all bins. In a patch's vector the first frame comes first, in a frame
-the lowest bin. Shapes: ``B`` examples, ``K`` bins that an encoder sees, ``F`` bins that the decoder gives,
-``N`` frames, ``M = N / P`` patches, ``E`` numbers of an embedding, ``H`` attention heads, ``W`` patches of
-the decoder's window.
+A patch is ``P`` neighbouring frames with all bins, as a vector in which the first frame comes first, and in a
+frame the lowest bin. Shapes: ``B`` examples, ``K`` bins of the encoders, ``F`` bins of the decoder,
+``N`` frames, ``M = ⌈N / P⌉`` patches, ``E`` numbers of an embedding, ``H`` attention heads, ``W`` patches of
+the attention's window.
 """
 
 from __future__ import annotations
@@ -17,90 +17,51 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, leaky_relu, pad, scaled_dot_product_attention
+from torch.nn.functional import layer_norm, pad
 
+from lightning_modules.disentangled.blocks import (
+    DecoderLayer,
+    GlobalLayerNorm,
+    InstanceNorm,
+    KeyValueCache,
+    ResidualBlock,
+    modulated,
+)
 from lightning_modules.layers.network_size import NetworkSizeError
 
-SLOPE = 0.2
 QUIET = 1e-3
 """Added to normalised magnitudes before their logarithm is taken."""
 
 
-class WholeNorm(nn.GroupNorm):
-    """Zero mean and unit variance over channels, bins and frames together: timbre stays.
-
-    The document's batch normalisation would make an embedding depend on what else is in the batch.
-    """
-
-    def __init__(self, n_channels: int) -> None:
-        super().__init__(1, n_channels)
-
-
-class ChannelwiseNorm(nn.InstanceNorm2d):
-    """Zero mean and unit variance over bins and frames of every channel by itself: removes much of timbre.
-
-    Ulyanov et al., Instance Normalization, arXiv 1607.08022; Huang and Belongie, arXiv 1703.06868, section 3.
-    """
-
-    def __init__(self, n_channels: int) -> None:
-        super().__init__(n_channels, affine=True)
-
-
-class ResidualBlock(nn.Module):
-    """Half as many bins, and frames where asked; two convolutions beside a shortcut (He et al., 1512.03385).
-
-    Args:
-        n_in: channels it sees.
-        n_out: channels it gives.
-        frame_stride: 2 for half as many frames, else 1.
-        norm: makes the normalisation of so many channels.
-    """
-
-    def __init__(self, n_in: int, n_out: int, frame_stride: int, norm: type[nn.Module]) -> None:
-        super().__init__()
-        stride = (2, frame_stride)
-        self.block = nn.Sequential(
-            nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False),
-            norm(n_out),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv2d(n_out, n_out, 3, padding=1, bias=False),
-            norm(n_out),
-        )
-        self.shortcut = nn.Conv2d(n_in, n_out, 1, stride, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, n_in, K, N)`` → ``(B, n_out, ⌈K/2⌉, N / frame_stride)``."""
-        return leaky_relu(self.block(x) + self.shortcut(x), SLOPE)
-
-
-class Trunk(nn.Module):
-    """What both encoders are: residual blocks, then a transformer over patches.
+class PatchEncoder(nn.Module):
+    """The common network of both encoders; they differ in their normalisation and in what they read out.
 
     Args:
         n_bins: ``K``.
-        patch_frames: ``P``, a power of 2; the first blocks halve the frames so often.
+        patch_frames: ``P``, a power of 2; as many of the first blocks halve the frames.
         channels: of each residual block.
         size: ``E``.
         n_layers: of the transformer.
-        n_heads: of the transformer.
-        hidden: width inside the transformer's layers.
-        norm: of the residual blocks.
+        n_heads: attention heads of the transformer.
+        hidden: width of the MLPs of the transformer.
     """
+
+    norm: type[nn.Module]
+    """Class of the normalisations of the residual blocks."""
 
     def __init__(
         self,
-        n_bins: int,
-        patch_frames: int,
-        channels: Sequence[int],
-        size: int,
-        n_layers: int,
-        n_heads: int,
-        hidden: int,
-        norm: type[nn.Module],
+        n_bins: int = 597,
+        patch_frames: int = 4,
+        channels: Sequence[int] = (32, 64, 128, 256, 512, 512),
+        size: int = 256,
+        n_layers: int = 4,
+        n_heads: int = 4,
+        hidden: int = 452,
     ) -> None:
         super().__init__()
         self.n_bins, self.patch_frames, self.size = n_bins, patch_frames, size
@@ -110,178 +71,92 @@ class Trunk(nn.Module):
                 f"patch_frames must be a power of 2, at most 2 to the number of channels ({len(channels)}), "
                 f"found {patch_frames}."
             )
-        steps = enumerate(pairwise([3, *channels]))
-        self.blocks = nn.Sequential(
-            *(ResidualBlock(a, b, 2 if i < n_halvings else 1, norm) for i, (a, b) in steps)
+        widths = enumerate(pairwise([3, *channels]))
+        self.residual_blocks = nn.Sequential(
+            *(ResidualBlock(a, b, 2 if i < n_halvings else 1, self.norm) for i, (a, b) in widths)
         )
         n_high = math.ceil(n_bins / 2 ** len(channels))
-        self.project = nn.Linear(channels[-1] * n_high, size)
+        self.patch_embedding = nn.Linear(channels[-1] * n_high, size)
         layer = nn.TransformerEncoderLayer(
             size, n_heads, hidden, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
         self.transformer = nn.TransformerEncoder(layer, n_layers, enable_nested_tensor=False)
 
-    def patches(self, spectra: Tensor) -> Tensor:
-        """Normalised ``(B, 2, K, N)``, any ``N``, → ``(B, ⌈N / P⌉, E)``, before the transformer."""
+    def embed_patches(self, spectra: Tensor) -> Tensor:
+        """Normalised ``(B, 2, K, N)``, for any ``N`` → ``(B, M, E)``, the input of the transformer."""
         if spectra.shape[2] != self.n_bins:
             raise NetworkSizeError(
                 f"An encoder of {self.n_bins} bins was given {spectra.shape[2]}: set n_bins of both encoders "
                 "to n_fft / 2 + 1 + n_semitones of the representation."
             )
-        whole = pad(spectra, (0, -spectra.shape[-1] % self.patch_frames))
+        padded = pad(spectra, (0, -spectra.shape[-1] % self.patch_frames))
         # A convolution would need many channels to find the magnitude in real and imaginary part.
-        loudness = (whole.square().sum(1, keepdim=True) + QUIET**2).log() / (-2 * math.log(QUIET))
-        features = self.blocks(torch.cat([whole, loudness], dim=1))
-        return self.project(features.flatten(1, 2).transpose(1, 2))
+        log_power = (padded.square().sum(1, keepdim=True) + QUIET**2).log() / (-2 * math.log(QUIET))
+        features = self.residual_blocks(torch.cat([padded, log_power], dim=1))
+        return self.patch_embedding(features.flatten(1, 2).transpose(1, 2))
 
 
-class StyleEncoder(nn.Module):
-    """How something sounds, whatever is played: one vector for a recording of any length.
+class StyleEncoder(PatchEncoder):
+    """Encodes how a recording sounds, whatever is played, as one vector for any length.
 
-    Of a transformer over all patches and a class token, in any order (timbre has none), the class token's
-    output is the embedding.
+    The transformer sees all patches and a class token, without positions, as timbre has no order. The class
+    token's output is the embedding.
 
     Args:
-        n_bins: see `Trunk`; so are the others.
+        sizes: the arguments of `PatchEncoder`.
     """
 
-    def __init__(
-        self,
-        n_bins: int = 597,
-        patch_frames: int = 4,
-        channels: Sequence[int] = (32, 64, 128, 256, 512, 512),
-        size: int = 256,
-        n_layers: int = 4,
-        n_heads: int = 4,
-        hidden: int = 452,
-    ) -> None:
-        super().__init__()
-        self.trunk = Trunk(n_bins, patch_frames, channels, size, n_layers, n_heads, hidden, WholeNorm)
-        self.class_token = nn.Parameter(0.02 * torch.randn(size))
+    norm = GlobalLayerNorm
+
+    def __init__(self, **sizes: Any) -> None:
+        super().__init__(**sizes)
+        self.class_token = nn.Parameter(0.02 * torch.randn(self.size))
 
     def forward(self, spectra: Tensor) -> Tensor:
         """Normalised ``(B, 2, K, N)`` → ``(B, E)``, of mean 0 and variance 1."""
-        patches = self.trunk.patches(spectra)
+        patches = self.embed_patches(spectra)
         token = self.class_token.expand(len(patches), 1, -1)
-        outputs = self.trunk.transformer(torch.cat([token, patches], dim=1))
+        outputs = self.transformer(torch.cat([token, patches], dim=1))
         return layer_norm(outputs[:, 0], outputs.shape[-1:])
 
 
-class ContentEncoder(nn.Module):
-    """What is played, whatever it sounds like: a vector for each patch.
+class ContentEncoder(PatchEncoder):
+    """Encodes what is played, whatever it sounds like, as one vector for each patch; see `PatchEncoder`."""
 
-    Args:
-        n_bins: see `Trunk`; so are the others.
-    """
-
-    def __init__(
-        self,
-        n_bins: int = 597,
-        patch_frames: int = 4,
-        channels: Sequence[int] = (32, 64, 128, 256, 512, 512),
-        size: int = 256,
-        n_layers: int = 4,
-        n_heads: int = 4,
-        hidden: int = 452,
-    ) -> None:
-        super().__init__()
-        self.trunk = Trunk(n_bins, patch_frames, channels, size, n_layers, n_heads, hidden, ChannelwiseNorm)
+    norm = InstanceNorm
 
     def forward(self, spectra: Tensor) -> Tensor:
-        """Normalised ``(B, 2, K, N)`` → ``(B, ⌈N / P⌉, E)``, each of mean 0 and variance 1."""
-        patches = self.trunk.patches(spectra)
-        outputs = self.trunk.transformer(patches + _positions(patches))
+        """Normalised ``(B, 2, K, N)`` → ``(B, M, E)``, each of mean 0 and variance 1."""
+        patches = self.embed_patches(spectra)
+        outputs = self.transformer(patches + _positional_encoding(patches))
         return layer_norm(outputs, outputs.shape[-1:])
 
 
-def _positions(like: Tensor) -> Tensor:
-    """Sines and cosines of places, ``(M, E)`` (Vaswani et al., arXiv 1706.03762, section 3.5)."""
+def _positional_encoding(like: Tensor) -> Tensor:
+    """Sines and cosines of the positions, ``(M, E)`` (Vaswani et al., arXiv 1706.03762, section 3.5)."""
     n_patches, size = like.shape[-2:]
     rates = torch.exp(torch.arange(0, size, 2, device=like.device) * (-math.log(10_000) / size))
     angles = torch.arange(n_patches, device=like.device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).to(like)
 
 
-class Past(NamedTuple):
-    """What a layer keeps of the patches before: keys and values ``(B, H, ≤ W − 1, E / H)``."""
-
-    keys: Tensor
-    values: Tensor
-
-
-class DecoderLayer(nn.Module):
-    """Attention to the last ``W`` patches, then a layer for each patch; style scales and shifts both.
-
-    Places are known from learned biases for each distance (Raffel et al., arXiv 1910.10683, section 2.1), so
-    there is no longest piece. Style enters as in FiLM (Perez et al., arXiv 1709.07871).
-
-    Args:
-        size: ``E``.
-        n_heads: ``H``.
-        hidden: width of the layer for each patch.
-        window: ``W``.
-    """
-
-    def __init__(self, size: int, n_heads: int, hidden: int, window: int) -> None:
-        super().__init__()
-        self.n_heads, self.window = n_heads, window
-        self.attend = nn.Linear(size, 3 * size)
-        self.join = nn.Linear(size, size)
-        self.think = nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, size))
-        self.modulate = nn.Linear(size, 4 * size)
-        self.distance_bias = nn.Parameter(torch.zeros(n_heads, window))
-
-    def forward(self, x: Tensor, style: Tensor, past: Past | None) -> tuple[Tensor, Past]:
-        """``(B, M, E)``, ``(B, E)`` and what was kept of patches before → ``(B, M, E)`` and what to keep."""
-        scale, shift, scale_2, shift_2 = self.modulate(style)[:, None].chunk(4, dim=-1)
-        queries, keys, values = self._heads(modulated(x, scale, shift))
-        if past is not None:
-            keys, values = torch.cat([past.keys, keys], dim=2), torch.cat([past.values, values], dim=2)
-        attended = scaled_dot_product_attention(
-            queries, keys, values, self._bias(queries.shape[2], keys.shape[2])
-        )
-        x = x + self.join(attended.transpose(1, 2).flatten(2))
-        x = x + self.think(modulated(x, scale_2, shift_2))
-        kept = max(0, keys.shape[2] - (self.window - 1))
-        return x, Past(keys[:, :, kept:], values[:, :, kept:])
-
-    def _heads(self, x: Tensor) -> list[Tensor]:
-        return [
-            part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for part in self.attend(x).chunk(3, -1)
-        ]
-
-    def _bias(self, n_queries: int, n_keys: int) -> Tensor:
-        """``(H, queries, keys)``: −∞ for what is later or too long ago. The last query is the last key's."""
-        device = self.distance_bias.device
-        now = torch.arange(n_keys - n_queries, n_keys, device=device)
-        distance = now[:, None] - torch.arange(n_keys, device=device)
-        visible = (distance >= 0) & (distance < self.window)
-        bias = self.distance_bias[:, distance.clamp(0, self.window - 1)]
-        return bias.masked_fill(~visible, -math.inf)
-
-
-def modulated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Normalised over the last dimension, then scaled by ``1 + scale`` and shifted."""
-    return layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
-
-
 class Decoder(nn.Module):
-    """Levels of one patch after another, from content, style and the patches before.
+    """Predicts the levels of one patch after another from content, style and the patches before.
 
-    In training the patches before are the target's (teacher forcing), in generation its own; both come in
-    through `inputs`. Where they are not known, at the beginning and for a share of them in training, a
-    learned vector stands for them: the decoder must not live on copying the past, which is exact in training
-    and its own guess when it plays.
+    In training the patches before are the target's (teacher forcing), in generation the decoder's own; both
+    come in through `inputs`. Where they are not known, at the beginning and for a share of them in training,
+    a mask token stands for them. Otherwise the decoder would learn to copy the past, which is exact in
+    training but its own estimate in generation.
 
     Args:
         n_bins: ``F``.
         patch_frames: ``P``.
-        size: ``E``, as that of the encoders.
+        size: ``E``, the same as that of the encoders.
         n_layers: number of layers.
         n_heads: ``H``.
-        hidden: width inside the layers and before the output.
-        window: ``W``, patches that a layer sees; a patch depends on ``n_layers · (W − 1)`` before it.
-        forgetting: share of the patches before that are withheld in training, in [0, 1].
+        hidden: width of the MLPs of the layers and of the head.
+        window: ``W``, patches that a layer attends to; a patch depends on ``n_layers · (W − 1)`` before it.
+        history_dropout: share of the patches before that are masked in training, in [0, 1].
     """
 
     def __init__(
@@ -293,26 +168,26 @@ class Decoder(nn.Module):
         n_heads: int = 4,
         hidden: int = 1024,
         window: int = 32,
-        forgetting: float = 0.5,
+        history_dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        self.n_bins, self.patch_frames, self.forgetting = n_bins, patch_frames, forgetting
-        self.listen = nn.Linear(patch_frames * n_bins, size)
-        self.unknown = nn.Parameter(torch.zeros(size))
-        self.read = nn.Linear(size, size)
+        self.n_bins, self.patch_frames, self.history_dropout = n_bins, patch_frames, history_dropout
+        self.patch_embedding = nn.Linear(patch_frames * n_bins, size)
+        self.mask_token = nn.Parameter(torch.zeros(size))
+        self.content_projection = nn.Linear(size, size)
         self.layers = nn.ModuleList(DecoderLayer(size, n_heads, hidden, window) for _ in range(n_layers))
-        self.modulate = nn.Linear(size, 2 * size)
-        self.paint = nn.Sequential(
+        self.modulation = nn.Linear(size, 2 * size)
+        self.head = nn.Sequential(
             nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, patch_frames * n_bins)
         )
 
     def forward(self, content: Tensor, style: Tensor, target: Tensor | None = None) -> Tensor:
-        """All patches at once.
+        """Decode all patches at once, with the target's patches as their past.
 
         Args:
             content: ``(B, M, E)``.
             style: ``(B, E)``.
-            target: levels ``(B, F, N)``, of which a patch sees those before it; ``None`` withholds them all.
+            target: levels ``(B, F, N)``, of which a patch sees those before it; ``None`` masks them all.
 
         Returns:
             Levels ``(B, F, M · P)``.
@@ -320,14 +195,16 @@ class Decoder(nn.Module):
         known = content.new_zeros(content.shape[:2], dtype=torch.bool)
         previous = content.new_zeros(*content.shape[:2], self.patch_frames * self.n_bins)
         if target is not None:
-            previous[:, 1:] = self.cut(target)[:, :-1]
+            previous[:, 1:] = self.to_patches(target)[:, :-1]
             known[:, 1:] = True
-            if self.training and self.forgetting:
-                known &= torch.rand(known.shape, device=known.device) >= self.forgetting
-        return self.joined(self._patches(self.inputs(previous, known, content), style, None)[0])
+            if self.training and self.history_dropout:
+                known &= torch.rand(known.shape, device=known.device) >= self.history_dropout
+        return self.from_patches(self._decode(self.inputs(previous, known, content), style, None)[0])
 
     def generate(self, content: Tensor, style: Tensor) -> Tensor:
-        """One patch after another, each seeing those generated before: linear in time, in constant memory.
+        """Decode patch by patch, each with those generated before as its past.
+
+        Time is linear in the number of patches, and the memory of the cache constant.
 
         Args:
             content: ``(B, M, E)``.
@@ -338,44 +215,33 @@ class Decoder(nn.Module):
         """
         previous = content.new_zeros(len(content), 1, self.patch_frames * self.n_bins)
         patches: list[Tensor] = []
-        past = None
-        for heard in content.split(1, dim=1):
+        caches = None
+        for of_patch in content.split(1, dim=1):
             known = torch.full(previous.shape[:2], bool(patches), device=content.device)
-            previous, past = self._patches(self.inputs(previous, known, heard), style, past)
+            previous, caches = self._decode(self.inputs(previous, known, of_patch), style, caches)
             patches.append(previous)
-        return self.joined(torch.cat(patches, dim=1))
+        return self.from_patches(torch.cat(patches, dim=1))
 
     def inputs(self, previous: Tensor, known: Tensor, content: Tensor) -> Tensor:
-        """What the layers see of a patch: content, and the patch before as far as ``known`` ``(B, M)``."""
-        return self.read(content) + torch.where(known[..., None], self.listen(previous), self.unknown)
+        """Embed the content and, where ``known`` ``(B, M)``, the patch before: the input of the layers."""
+        history = torch.where(known[..., None], self.patch_embedding(previous), self.mask_token)
+        return self.content_projection(content) + history
 
-    def cut(self, levels: Tensor) -> Tensor:
+    def to_patches(self, levels: Tensor) -> Tensor:
         """``(B, F, M · P)`` → ``(B, M, P · F)``."""
         return levels.unflatten(-1, (-1, self.patch_frames)).permute(0, 2, 3, 1).flatten(2)
 
-    def joined(self, patches: Tensor) -> Tensor:
-        """The inverse of `cut`."""
+    def from_patches(self, patches: Tensor) -> Tensor:
+        """Invert `to_patches`: ``(B, M, P · F)`` → ``(B, F, M · P)``."""
         return patches.unflatten(-1, (self.patch_frames, self.n_bins)).permute(0, 3, 1, 2).flatten(2)
 
-    def _patches(self, x: Tensor, style: Tensor, past: list[Past] | None) -> tuple[Tensor, list[Past]]:
-        kept = []
+    def _decode(
+        self, x: Tensor, style: Tensor, caches: list[KeyValueCache] | None
+    ) -> tuple[Tensor, list[KeyValueCache]]:
+        """Inputs ``(B, M, E)`` → patches ``(B, M, P · F)``, and the cache of each layer."""
+        new_caches = []
         for i, layer in enumerate(self.layers):
-            x, keep = layer(x, style, past[i] if past else None)
-            kept.append(keep)
-        scale, shift = self.modulate(style)[:, None].chunk(2, dim=-1)
-        return self.paint(modulated(x, scale, shift)), kept
-
-
-class Discriminator(nn.Sequential):
-    """Names the instrument from an embedding, of style or content.
-
-    Args:
-        size: ``E``.
-        n_instruments: classes.
-        hidden: widths between.
-    """
-
-    def __init__(self, size: int = 256, n_instruments: int = 2, hidden: Sequence[int] = (128, 128)) -> None:
-        widths = [size, *hidden]
-        inner = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.LeakyReLU(SLOPE))]
-        super().__init__(*inner, nn.Linear(widths[-1], n_instruments))
+            x, cache = layer(x, style, caches[i] if caches else None)
+            new_caches.append(cache)
+        scale, shift = self.modulation(style)[:, None].chunk(2, dim=-1)
+        return self.head(modulated(x, scale, shift)), new_caches

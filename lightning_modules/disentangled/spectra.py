@@ -1,10 +1,10 @@
-"""Audio as complex spectra and back, and their normalisation.
+"""Transforms of audio to complex spectra and back, and their normalisation.
 
 The encoders see the complex short-time Fourier transform and above it the constant-Q transform of the same
-frames, real and imaginary parts as two channels, each bin normalised by the statistics of the training split.
-The decoder gives magnitudes of the Fourier transform on a scale of its own (`Normalisation.level`).
-A magnitude of 1 is that of a full-scale sine, whatever the window. Shapes: ``B`` examples, ``F`` bins of the
-Fourier transform, ``K`` bins of both transforms, ``N`` frames.
+frames, with real and imaginary parts as two channels. Each bin is normalised by the statistics of the
+training split. The decoder predicts magnitudes of the Fourier transform on a scale of its own
+(`Normalisation.level`). A magnitude of 1 is that of a full-scale sine, whatever the window. Shapes: ``B``
+examples, ``F`` bins of the Fourier transform, ``K`` bins of both transforms, ``N`` frames.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from torch import Tensor, nn
 
 from datamodules.features.spectrum_statistics import Statistics
 from lightning_modules.layers.dsp.constant_q import constant_q
+from lightning_modules.layers.dsp.stft import amplitude_istft, amplitude_stft
 from lightning_modules.layers.single_precision import in_float32
 
 FLOOR = 3e-3
-"""What is 50 dB below a bin's standard deviation counts as silence."""
+"""Magnitude that counts as silence, relative to a bin's standard deviation: −50 dB."""
 _RANGE = math.log(1 / FLOOR)
 LOUDEST = 1.8
-"""Of levels: 40 dB above a bin's standard deviation."""
+"""The largest level: 40 dB above a bin's standard deviation."""
 
 
 class Representation:
-    """The two transforms, on the same frames.
+    """The Fourier and the constant-Q transform on the same frames.
 
     Args:
         n_fft: window and transform length of the Fourier transform in samples.
         hop: samples between frames.
-        n_semitones: bins of the constant-Q transform, from C1 up.
+        n_semitones: number of bins of the constant-Q transform, from C1 up.
     """
 
     def __init__(self, n_fft: int = 1024, hop: int = 256, n_semitones: int = 84) -> None:
@@ -39,57 +40,51 @@ class Representation:
 
     @property
     def n_fourier_bins(self) -> int:
-        """``F``."""
+        """Bins of the Fourier transform, ``F``."""
         return self.n_fft // 2 + 1
 
     @property
     def n_bins(self) -> int:
-        """``K``."""
+        """Bins of both transforms, ``K``."""
         return self.n_fourier_bins + self.n_semitones
 
     @property
     def name(self) -> str:
-        """Tells statistics of different settings apart."""
+        """A name of the settings, under which statistics are cached."""
         return f"stft{self.n_fft}_cqt{self.n_semitones}_hop{self.hop}"
 
     @property
     def context(self) -> int:
-        """Samples that `analyse` needs on either side of what `synthesise` gives back: half a window."""
+        """Samples that `analyse` needs on either side of what `synthesise` returns: half a window."""
         return self.n_fft // 2
 
     def n_samples(self, n_frames: int) -> int:
-        """How much audio ``n_frames`` frames give back, without the context they were made from."""
+        """Samples that `synthesise` returns for ``n_frames`` frames."""
         return (n_frames - 1) * self.hop
 
     @in_float32
     def analyse(self, audio: Tensor, sample_rate: int) -> Tensor:
         """``(B, context + T + context)``, ``T`` a multiple of the hop → complex ``(B, K, T / hop + 1)``."""
-        window = self._window(audio)
-        fourier = torch.stft(audio, self.n_fft, self.hop, window=window, center=False, return_complex=True)
+        fourier = amplitude_stft(audio, self.n_fft, self.hop)
         n_frames = fourier.shape[-1]
         semitones = constant_q(audio, sample_rate, self.hop, n_frames, self.context, self.n_semitones)
-        return torch.cat([fourier * (2 / window.sum()), semitones], dim=1)
+        return torch.cat([fourier, semitones], dim=1)
 
-    @in_float32
     def synthesise(self, fourier: Tensor) -> Tensor:
         """Complex ``(B, F, N)`` → ``(B, n_samples(N))``, the inverse of `analyse` but for the context."""
-        window = self._window(fourier.real)
-        return torch.istft(fourier * (window.sum() / 2), self.n_fft, self.hop, window=window)
-
-    def _window(self, like: Tensor) -> Tensor:
-        return torch.hann_window(self.n_fft, dtype=like.dtype, device=like.device)
+        return amplitude_istft(fourier, self.n_fft, self.hop)
 
 
 def parts(spectra: Tensor) -> Tensor:
-    """Complex ``(B, K, N)`` → ``(B, 2, K, N)``, real and imaginary."""
+    """Complex ``(B, K, N)`` → real and imaginary parts ``(B, 2, K, N)``."""
     return torch.stack([spectra.real, spectra.imag], dim=1)
 
 
 class Normalisation(nn.Module):
-    """Mean 0 and deviation 1 for real and imaginary part of every bin, and the way back.
+    """Normalisation of the real and imaginary part of every bin to mean 0 and deviation 1, and its inverse.
 
-    The same for all instruments: statistics of one's own would take its timbre out of the input, and give its
-    name away. They are in the checkpoint, so that playing needs no corpus.
+    The statistics are the same for all instruments: an instrument's own would take its timbre out of the
+    input, and give its name away. They are in the checkpoint, so that a transfer needs no corpus.
 
     Args:
         n_bins: ``K``.
@@ -104,7 +99,7 @@ class Normalisation(nn.Module):
         self.register_buffer("std", torch.ones(2, n_bins))
 
     def adopt(self, statistics: Statistics) -> None:
-        """Use the statistics, each ``(2, K)``, of a corpus."""
+        """Use the statistics of a corpus, each ``(2, K)``."""
         self.mean.copy_(statistics.mean)
         # A bin that is empty in the whole corpus stays so.
         self.std.copy_(statistics.std.clamp(min=1e-6))
@@ -120,12 +115,12 @@ class Normalisation(nn.Module):
 
     @in_float32
     def level(self, magnitude: Tensor) -> Tensor:
-        """Magnitudes ``(B, F, N)`` → levels: 0 for silence, 1 for a bin's standard deviation; logarithmic."""
+        """Magnitudes ``(B, F, N)`` → logarithmic levels: 0 for silence, 1 for a bin's standard deviation."""
         return 1 + torch.log(magnitude / self._deviation(magnitude) + FLOOR) / _RANGE
 
     @in_float32
     def magnitude(self, level: Tensor) -> Tensor:
-        """The inverse of `level`; what is below silence is silence."""
+        """Invert `level`; levels below that of silence become silence."""
         relative = torch.exp((level.clamp(0, LOUDEST) - 1) * _RANGE) - FLOOR
         return relative.clamp(min=0) * self._deviation(level)
 

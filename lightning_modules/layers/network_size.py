@@ -1,7 +1,7 @@
-"""What networks say whose parts or inputs do not fit together."""
+"""The error of networks whose sizes do not fit together."""
 
 from runtime.errors import UserError
 
 
 class NetworkSizeError(UserError):
-    """Sizes that do not fit together; the message is one sentence meant for the user."""
+    """A network whose parts, or whose input, have sizes that do not fit together."""

@@ -1,4 +1,4 @@
-"""What is computed in float32 where networks run in mixed precision: transforms, phases, logarithms."""
+"""Single precision within networks of mixed precision, for transforms, phases and logarithms."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Result = TypeVar("Result")
 
 
 def in_float32(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Let a function or method see float32 for what is narrower, and multiply in float32; float64 stays.
+    """Make a function or method compute in float32 under autocast, and widen its arguments; float64 stays.
 
-    bfloat16 has 8 bits of mantissa: a phase would be right to 1/256 of a turn, a quiet band's energy be lost.
+    bfloat16 has a mantissa of 8 bits: phases would have an error of 1/256 of a turn, and the energy of quiet
+    bands would be lost.
     """
 
     @wraps(function)
@@ -30,7 +31,7 @@ def in_float32(function: Callable[Parameters, Result]) -> Callable[Parameters, R
 
 
 def widened(value: Any) -> Any:
-    """``value`` with every real tensor in it that is narrower than float32 as float32."""
+    """Convert a tensor, or those of a named tuple, to float32 if it is real and narrower."""
     if isinstance(value, Tensor):
         return value.float() if value.is_floating_point() and value.itemsize < 4 else value
     if isinstance(value, tuple) and hasattr(value, "_fields"):

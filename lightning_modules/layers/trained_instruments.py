@@ -15,7 +15,7 @@ class TrainedInstruments(nn.Module):
 
     Args:
         instruments: names behind instrument ids.
-        model: what messages call the model, such as "A DDSP model".
+        model: subject of error messages, such as "A DDSP model".
         only_one: whether the model can learn a single instrument.
     """
 

@@ -1,4 +1,4 @@
-"""What MambaMuse is trained on besides the game with its discriminators (`layers.adversarial`)."""
+"""The losses of MambaMuse besides those of its discriminators (`layers.adversarial`)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lightning_modules.layers.single_precision import in_float32
 
 @dataclass
 class LossWeights:
-    """Weight of each term of the generator; 0 is measured only. The names are the log names."""
+    """Weight of each term of the generator; a term of weight 0 is only logged, under the same name."""
 
     mel: float = 45.0
     """`mel_distance` to the target."""
     stft: float = 10.0
     """`layers.dsp.spectral.mr_stft_loss` to the target."""
     adversarial: float = 1.0
-    """What the discriminators hold against the output."""
+    """`AdversarialLoss.generator` of the discriminators' logits."""
 
 
 @in_float32
@@ -33,7 +33,7 @@ def mel_distance(
     hop: int = 256,
     floor: float = 1e-4,
 ) -> Tensor:
-    """L1 of log-mel magnitudes; 1 is a factor of e, 8.7 dB (HiFi-GAN, arXiv 2010.05646, equation 3).
+    """L1 distance of log-mel magnitudes; 1 is a factor of e, 8.7 dB (HiFi-GAN, arXiv 2010.05646, equation 3).
 
     Args:
         preds: ``(B, T)``.

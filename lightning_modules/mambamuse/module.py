@@ -16,7 +16,7 @@ from lightning_modules.adversarial_module import AdversarialModule
 from lightning_modules.layers.adversarial import AdversarialLoss, LeastSquaresLoss
 from lightning_modules.layers.dsp.spectral import mr_stft_loss
 from lightning_modules.layers.network_size import NetworkSizeError
-from lightning_modules.mambamuse.discriminators import PeriodsAndScales
+from lightning_modules.mambamuse.discriminators import HiFiGANDiscriminator
 from lightning_modules.mambamuse.losses import LossWeights, mel_distance
 from lightning_modules.mambamuse.network import StyleStrengths, UNet
 from lightning_modules.mambamuse.stream import Stream
@@ -57,7 +57,7 @@ class MambaMuseModule(AdversarialModule[Forward]):
     def __init__(
         self,
         network: UNet,
-        discriminator: PeriodsAndScales | None = None,
+        discriminator: HiFiGANDiscriminator | None = None,
         sample_rate: int = 16_000,
         instruments: Sequence[str] = (),
         strengths: StyleStrengths = StyleStrengths(),  # noqa: B008 (copied below)

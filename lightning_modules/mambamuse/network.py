@@ -3,16 +3,16 @@
 ::
 
     source ─► block 1 ─► block 2 ─► block 3 ─► block 4 ─► block 5      each but the last halves the rate
-                 │ L/2      │ L/4      │ L/8      │ L/16      │ L/16
+                 │ T/2      │ T/4      │ T/8      │ T/16      │ T/16
                AdaIN      AdaIN      AdaIN      AdaIN       AdaIN  ◄── statistics of the reference, which goes
                  │          │          │          └────► + ◄──┘         through the same blocks
-                 │          │          └─► + ◄────── stage 1
-                 │          └──► + ◄────── stage 2                     each stage doubles the rate
-                 └──────► + ◄───── stage 3
-    audio ◄── Conv 7 ◄── stage 4
+                 │          │          └─► + ◄───── decoder 1
+                 │          └──► + ◄───── decoder 2                    each decoder block doubles the rate
+                 └──────► + ◄──── decoder 3
+    audio ◄── Conv 7 ◄── decoder 4
 
-As in the MambaMuse document. Tensors inside are ``(B, T, C)``, time before channels. In the causal
-configuration nothing looks ahead but the halving of the rate, so that audio can be transferred as it comes.
+The network is that of the MambaMuse document. Tensors inside it are ``(B, T, C)``, time before channels. In
+the causal configuration nothing looks ahead but the pooling, so that audio can be transferred as it comes.
 """
 
 from __future__ import annotations
@@ -26,151 +26,51 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool1d, leaky_relu, pad
+from torch.nn.functional import leaky_relu, pad
 
-from lightning_modules.layers.causal import Convolution, Upsampling
-from lightning_modules.layers.mamba import Mamba
-from lightning_modules.layers.memory import Memory
+from lightning_modules.layers.causal import Cache, Convolution
 from lightning_modules.layers.network_size import NetworkSizeError
-from lightning_modules.mambamuse.adain import AdaptiveNormalisation, Statistics, averaged, statistics
-
-SLOPE = 0.1
-"""Of every LeakyReLU for negative input."""
+from lightning_modules.mambamuse.adain import AdaIN, ChannelStatistics, channel_statistics, mean_statistics
+from lightning_modules.mambamuse.blocks import SLOPE, BlockSizes, DecoderBlock, EncoderBlock
 
 
 @dataclass
 class StyleStrengths:
-    """How much of the reference's statistics each place takes on, from 0 (the source's own) to 1."""
+    """How much of the reference's statistics each skip and the bottleneck take on, from 0 to 1.
+
+    At 0 the source keeps its own statistics.
+    """
 
     style: float = 1.0
-    """A factor of all: the knob between content and style."""
+    """A factor of all others, which turns from content to style."""
     bottleneck: float = 1.0
+    """The strength at the bottleneck."""
     skip_4: float = 1.0
-    """Of the fourth block's skip, the coarsest."""
+    """The strength at the skip of the fourth block, the coarsest."""
     skip_3: float = 1.0
+    """The strength at the skip of the third block."""
     skip_2: float = 1.0
+    """The strength at the skip of the second block."""
     skip_1: float = 0.0
-    """By default the finest skip hands the source on as it is."""
+    """The strength at the skip of the first block, the finest: by default it passes the source unchanged."""
 
-    def of_places(self) -> list[float]:
-        """From the finest skip to the bottleneck."""
-        places = (self.skip_1, self.skip_2, self.skip_3, self.skip_4, self.bottleneck)
-        return [self.style * strength for strength in places]
-
-
-class NormalisedConvolution(nn.Module):
-    """Convolution, LayerNorm over channels, LeakyReLU."""
-
-    def __init__(self, n_in: int, n_out: int, kernel_size: int, causal: bool) -> None:
-        super().__init__()
-        self.convolution = Convolution(n_in, n_out, kernel_size, causal=causal)
-        self.norm = nn.LayerNorm(n_out)
-
-    def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
-        """``(B, T, n_in)`` → ``(B, T, n_out)``."""
-        return leaky_relu(self.norm(self.convolution(x, memory)), SLOPE)
-
-
-class MambaLayer(nn.Module):
-    """x + Mamba(LayerNorm(x))."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-        self.mamba = Mamba(channels)
-
-    def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
-        """``(B, T, C)`` → ``(B, T, C)``."""
-        return x + self.mamba(self.norm(x), memory)
-
-
-class EncoderBlock(nn.Module):
-    """Two convolutions, a lower rate, Mamba layers.
-
-    Args:
-        n_in: channels in.
-        n_out: channels out.
-        kernel_size: of both convolutions.
-        n_mamba: number of Mamba layers.
-        stride: what the rate is divided by.
-        causal: whether convolutions look only back.
-    """
-
-    def __init__(
-        self, n_in: int, n_out: int, kernel_size: int, n_mamba: int, stride: int, causal: bool
-    ) -> None:
-        super().__init__()
-        self.widen = NormalisedConvolution(n_in, n_out, kernel_size, causal)
-        self.refine = NormalisedConvolution(n_out, n_out, kernel_size, causal)
-        self.stride = stride
-        self.layers = nn.ModuleList(MambaLayer(n_out) for _ in range(n_mamba))
-        self.norm = nn.LayerNorm(n_out)
-
-    def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
-        """``(B, T, n_in)`` → ``(B, T / stride, n_out)``, before the norm that leads to the next block."""
-        x = self.widen(x, memory)
-        x = x + self.refine(x, memory)
-        if self.stride > 1:
-            x = avg_pool1d(x.transpose(1, 2), self.stride).transpose(1, 2)
-        for layer in self.layers:
-            x = layer(x, memory)
-        return x
-
-
-class ResidualBlock(nn.Module):
-    """x + Conv(LeakyReLU(dilated Conv(LeakyReLU(x)))) for each dilation (HiFi-GAN's first, 2010.05646)."""
-
-    def __init__(self, channels: int, dilations: Sequence[int], causal: bool) -> None:
-        super().__init__()
-        self.dilated = nn.ModuleList(Convolution(channels, channels, 3, d, causal) for d in dilations)
-        self.plain = nn.ModuleList(Convolution(channels, channels, 3, 1, causal) for _ in dilations)
-
-    def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
-        """``(B, T, C)`` → ``(B, T, C)``."""
-        for dilated, plain in zip(self.dilated, self.plain, strict=True):
-            x = x + plain(leaky_relu(dilated(leaky_relu(x, SLOPE), memory), SLOPE), memory)
-        return x
-
-
-class DecoderStage(nn.Module):
-    """Raise the rate, Mamba layers, a residual block.
-
-    Args:
-        n_in: channels in.
-        n_out: channels out.
-        kernel_size: of the transposed convolution.
-        n_mamba: number of Mamba layers.
-        stride: what the rate is multiplied by.
-        causal: whether convolutions look only back.
-    """
-
-    def __init__(
-        self, n_in: int, n_out: int, kernel_size: int, n_mamba: int, stride: int, causal: bool
-    ) -> None:
-        super().__init__()
-        self.upsampling = Upsampling(n_in, n_out, kernel_size, stride, causal)
-        self.layers = nn.ModuleList(MambaLayer(n_out) for _ in range(n_mamba))
-        self.residual = ResidualBlock(n_out, (1, 3), causal)
-
-    def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
-        """``(B, T, n_in)`` → ``(B, stride·T, n_out)``."""
-        x = self.upsampling(x, memory)
-        for layer in self.layers:
-            x = layer(x, memory)
-        return self.residual(x, memory)
+    def from_finest(self) -> list[float]:
+        """The strengths from the finest skip to the bottleneck, times `style`."""
+        strengths = (self.skip_1, self.skip_2, self.skip_3, self.skip_4, self.bottleneck)
+        return [self.style * strength for strength in strengths]
 
 
 class Encoded(NamedTuple):
-    """What the encoder finds in audio."""
+    """The output of the encoder."""
 
     skips: list[Tensor]
-    """``(B, T / 2, C)``, ``(B, T / 4, C)``, …: what each block gives that halves the rate."""
+    """``(B, T / 2, C)``, ``(B, T / 4, C)``, …: the output of each block that lowers the rate."""
     bottleneck: Tensor
     """``(B, T / stride, C)``."""
 
 
-Style = list[Statistics]
-"""Of each skip from the finest on, then of the bottleneck."""
+Style = list[ChannelStatistics]
+"""The statistics of each skip, from the finest on, then of the bottleneck."""
 
 
 class UNet(nn.Module):
@@ -178,14 +78,14 @@ class UNet(nn.Module):
 
     Args:
         channels: of the encoder's blocks; the last two are equal, as the bottleneck is added to its skip.
-        kernels: of the encoder's convolutions.
+        kernels: taps of the encoder's convolutions.
         n_mamba: Mamba layers of each encoder block.
         strides: what each block but the last divides the rate by; the document's halve it.
-        decoder_kernels: of the stages that raise the rate again, from the bottleneck on.
-        n_decoder_mamba: Mamba layers of each stage.
-        causal: whether audio can be transferred as it comes. AdaIN then measures the content's past, not its
-            whole.
-        window: of that past, in samples; see `AdaptiveNormalisation`.
+        decoder_kernels: taps of the decoder's transposed convolutions, from the bottleneck on.
+        n_decoder_mamba: Mamba layers of each decoder block.
+        causal: whether audio can be transferred as it comes. AdaIN then measures the content's past instead
+            of the whole.
+        window: length of that past in samples; see `AdaIN`.
     """
 
     def __init__(
@@ -204,74 +104,75 @@ class UNet(nn.Module):
         self.causal = causal
         self.stride = math.prod(strides)
         """Samples that are transferred together."""
-        self.blocks = nn.ModuleList(
-            EncoderBlock(n_in, n_out, kernel, n_layers, stride, causal)
-            for (n_in, n_out), kernel, n_layers, stride in zip(
+        self.encoder = nn.ModuleList(
+            EncoderBlock(BlockSizes(n_in, n_out, *sizes), causal)
+            for (n_in, n_out), *sizes in zip(
                 pairwise([1, *channels]), kernels, n_mamba, [*strides, 1], strict=True
             )
         )
-        self.places = nn.ModuleList(
-            AdaptiveNormalisation(window / steps if causal else None)
-            for steps in [*accumulate(strides, mul), self.stride]
+        self.adain = nn.ModuleList(
+            AdaIN(window / steps if causal else None) for steps in [*accumulate(strides, mul), self.stride]
         )
         widths = [*channels[:0:-1][1:], channels[0], channels[0] // 2]
-        self.stages = nn.ModuleList(
-            DecoderStage(n_in, n_out, kernel, n_layers, stride, causal)
-            for (n_in, n_out), kernel, n_layers, stride in zip(
+        self.decoder = nn.ModuleList(
+            DecoderBlock(BlockSizes(n_in, n_out, *sizes), causal)
+            for (n_in, n_out), *sizes in zip(
                 pairwise(widths), decoder_kernels, n_decoder_mamba, reversed(strides), strict=True
             )
         )
-        self.last = Convolution(widths[-1], 1, 7, causal=causal)
+        self.head = Convolution(widths[-1], 1, 7, causal=causal)
 
-    def encode(self, audio: Tensor, memory: Memory | None = None) -> Encoded:
-        """``(B, T)``, T a multiple of the stride."""
+    def encode(self, audio: Tensor, cache: Cache | None = None) -> Encoded:
+        """``(B, T)``, T a multiple of the stride → skips and bottleneck."""
         x, outputs = audio.unsqueeze(-1), []
-        for number, block in enumerate(self.blocks):
-            x = block(x, memory)
+        for number, block in enumerate(self.encoder):
+            x = block(x, cache)
             outputs.append(x)
             x = block.norm(x)  # type: ignore[operator]
-            if number < len(self.blocks) - 1:
+            if number < len(self.encoder) - 1:
                 x = leaky_relu(x, SLOPE)
         return Encoded(outputs[:-1], x)
 
     def style(self, references: Sequence[Tensor]) -> Style:
-        """The style of one or several references ``(B, R)``, each of any length."""
+        """Measure the style of one or several references ``(B, R)``, each of any length."""
         of_each = []
         for reference in references:
             encoded = self.encode(self.whole_strides(reference))
-            of_each.append([statistics(features) for features in (*encoded.skips, encoded.bottleneck)])
-        return [averaged(of_place) for of_place in zip(*of_each, strict=True)]
+            of_each.append(
+                [channel_statistics(features) for features in (*encoded.skips, encoded.bottleneck)]
+            )
+        return [mean_statistics(of_level) for of_level in zip(*of_each, strict=True)]
 
-    def decode(self, encoded: Encoded, memory: Memory | None = None) -> Tensor:
-        """``(B, T)``, in (−1, 1)."""
+    def decode(self, encoded: Encoded, cache: Cache | None = None) -> Tensor:
+        """Skips and bottleneck → ``(B, T)``, in (−1, 1)."""
         x = encoded.bottleneck
-        for stage, skip in zip(self.stages, reversed(encoded.skips), strict=True):
-            x = stage(leaky_relu(x, SLOPE) + skip, memory)
-        return torch.tanh(self.last(leaky_relu(x, SLOPE), memory)).squeeze(-1)
+        for block, skip in zip(self.decoder, reversed(encoded.skips), strict=True):
+            x = block(leaky_relu(x, SLOPE) + skip, cache)
+        return torch.tanh(self.head(leaky_relu(x, SLOPE), cache)).squeeze(-1)
 
     def forward(
-        self, audio: Tensor, style: Style, strengths: StyleStrengths, memory: Memory | None = None
+        self, audio: Tensor, style: Style, strengths: StyleStrengths, cache: Cache | None = None
     ) -> Tensor:
-        """Transfer.
+        """Transfer audio to a style.
 
         Args:
             audio: ``(B, T)``, T a multiple of the stride.
-            style: what it shall sound like.
-            strengths: how much so.
-            memory: of a stream, of which ``audio`` is the next block; for causal networks.
+            style: the style of a reference, see `style`.
+            strengths: how much of it each skip and the bottleneck take on.
+            cache: of a stream, of which ``audio`` is the next block; only for causal networks.
 
         Returns:
             ``(B, T)``, in (−1, 1).
         """
-        encoded = self.encode(audio, memory)
-        features = zip(
-            self.places, (*encoded.skips, encoded.bottleneck), style, strengths.of_places(), strict=True
+        encoded = self.encode(audio, cache)
+        levels = zip(
+            self.adain, (*encoded.skips, encoded.bottleneck), style, strengths.from_finest(), strict=True
         )
-        *skips, bottleneck = (place(x, wanted, strength, memory) for place, x, wanted, strength in features)
-        return self.decode(Encoded(skips, bottleneck), memory)
+        *skips, bottleneck = (adain(x, wanted, strength, cache) for adain, x, wanted, strength in levels)
+        return self.decode(Encoded(skips, bottleneck), cache)
 
     def whole_strides(self, audio: Tensor) -> Tensor:
-        """``(B, T)``, continued with silence to a multiple of the stride, at least one."""
+        """Pad ``(B, T)`` with silence to a multiple of the stride, at least one."""
         n_strides = max(1, math.ceil(audio.shape[-1] / self.stride))
         return pad(audio, (0, n_strides * self.stride - audio.shape[-1]))
 
@@ -284,13 +185,13 @@ def _require_fitting_sizes(
     decoder_kernels: Sequence[int],
     n_decoder_mamba: Sequence[int],
 ) -> None:
-    of_blocks, of_stages = (channels, kernels, n_mamba), (strides, decoder_kernels, n_decoder_mamba)
-    lengths = [len(sizes) for sizes in (*of_blocks, *of_stages)]
+    of_encoder, of_decoder = (channels, kernels, n_mamba), (strides, decoder_kernels, n_decoder_mamba)
+    lengths = [len(sizes) for sizes in (*of_encoder, *of_decoder)]
     if lengths != [5, 5, 5, 4, 4, 4] or channels[3] != channels[4]:
         raise NetworkSizeError(
             "network needs five channels, of which the last two are equal, five kernels and five n_mamba, "
-            f"and four strides, decoder_kernels and n_decoder_mamba, found {', '.join(map(str, of_blocks))} "
-            f"and {', '.join(map(str, of_stages))}."
+            f"and four strides, decoder_kernels and n_decoder_mamba, found {', '.join(map(str, of_encoder))} "
+            f"and {', '.join(map(str, of_decoder))}."
         )
     if any(kernel % stride for kernel, stride in zip(decoder_kernels, reversed(strides), strict=True)):
         raise NetworkSizeError(

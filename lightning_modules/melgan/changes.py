@@ -1,4 +1,4 @@
-"""What of a waveform is optimised: its samples, or a filter that it goes through."""
+"""Changes of a waveform that can be optimised: its samples, or a filter."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from lightning_modules.layers.single_precision import in_float32
 
 
 class Change:
-    """A family of changes of a waveform, one for each value of some parameters; 0 is no change.
+    """A differentiable change of a waveform with parameters; parameters of 0 change nothing.
 
     Args:
-        learning_rate: how far Adam moves a parameter in a step.
+        learning_rate: of Adam.
     """
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
 
     def parameters(self, source: Tensor) -> Tensor:
-        """Zeros of the shape that `apply` wants for ``source`` ``(B, T)``."""
+        """Initial parameters for ``source`` ``(B, T)``: zeros of the shape that `apply` needs."""
         raise NotImplementedError
 
     def apply(self, source: Tensor, parameters: Tensor, sample_rate: int) -> Tensor:
-        """``source`` ``(B, T)``, changed, ``(B, T)``; differentiable by ``parameters``."""
+        """Change ``source``: ``(B, T)`` → ``(B, T)``, differentiable by ``parameters``."""
         raise NotImplementedError
 
 
 class Samples(Change):
-    """Every sample by itself. Can become anything, but Adam's first steps are noise, and rests keep it.
+    """Changes every sample by itself: any sound can be reached, but Adam's first steps are noise in rests.
 
     Args:
         learning_rate: relative to the root mean square of the batch's sources: quiet clips need small steps.
@@ -39,22 +39,22 @@ class Samples(Change):
         super().__init__(learning_rate)
 
     def parameters(self, source: Tensor) -> Tensor:
-        """``(B, T)``."""
+        """Zeros ``(B, T)``."""
         return torch.zeros_like(source)
 
     def apply(self, source: Tensor, parameters: Tensor, sample_rate: int) -> Tensor:
-        """The source and a multiple of the parameters."""
+        """Add the parameters, times the root mean square of the sources."""
         return source + source.square().mean().sqrt() * parameters
 
 
 class Filter(Change):
-    """The gains of a filter's bands, which stand still: notes and rests stay, attacks too.
+    """Filters with gains that are constant in time, so that notes, attacks and rests stay.
 
     Args:
-        n_bands: triangles of equal width on Slaney's mel scale, from 0 Hz to Nyquist. With few the partials
-            of a note are changed together.
-        n_fft: length of the Hann window in samples; hops are a quarter of it.
-        learning_rate: of the logarithms of the gains, in nepers.
+        n_bands: number of triangular bands of equal width on Slaney's mel scale, from 0 Hz to Nyquist. Few
+            bands change neighbouring partials together.
+        n_fft: length of the Hann window in samples; the hop is a quarter of it.
+        learning_rate: of the gains in nepers.
     """
 
     def __init__(self, n_bands: int = 20, n_fft: int = 1024, learning_rate: float = 0.05) -> None:
@@ -63,12 +63,12 @@ class Filter(Change):
         self.n_fft = n_fft
 
     def parameters(self, source: Tensor) -> Tensor:
-        """``(B, n_bands)``."""
+        """Zeros ``(B, n_bands)``."""
         return source.new_zeros(len(source), self.n_bands)
 
     @in_float32
     def apply(self, source: Tensor, parameters: Tensor, sample_rate: int) -> Tensor:
-        """The source, each bin times the exponential of what its bands say, weighted by their triangles."""
+        """Multiply each bin by the exponential of its bands' parameters, weighted by their triangles."""
         triangles = mel_filters(sample_rate, self.n_fft, self.n_bands).to(parameters)
         shares = triangles / triangles.sum(-1, keepdim=True).clamp(min=1e-9)
         gains = (parameters @ shares.T).exp()

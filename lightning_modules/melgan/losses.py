@@ -1,4 +1,4 @@
-"""What MelGAN is trained on besides the game of its networks (`layers.adversarial`)."""
+"""The losses of MelGAN besides those of its discriminators (`layers.adversarial`)."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from torch.nn.functional import cosine_similarity
 
 @dataclass
 class LossWeights:
-    """Weight of each term of the vocoder's generator; 0 is measured only. The names are the log names."""
+    """Weight of each term of the generator; a term of weight 0 is only logged, under the same name."""
 
     adversarial: float = 1.0
-    """What the discriminators' logits say of the generated audio."""
+    """`AdversarialLoss.generator` of the discriminators' logits."""
     feature_matching: float = 10.0
-    """Difference of the discriminators' inner features to those of the real audio."""
+    """`layers.adversarial.feature_matching` of the discriminators' features."""
     stft: float = 0.0
-    """Multi-resolution STFT distance to the real audio: taught long before discriminators can."""
+    """Multi-resolution STFT distance to the real audio, which teaches long before discriminators can."""
 
 
 @dataclass
 class StyleLossWeights:
-    """Weight of each term of the mel translator; 0 is measured only. The names are the log names."""
+    """Weight of each term of the mel translator; a term of weight 0 is only logged, under the same name."""
 
     style_adversarial: float = 1.0
-    """What the critic of three joined chunks says of the translation."""
+    """The adversarial loss of the critic of three joined chunks."""
     travel: float = 10.0
-    """Change of the difference vectors between the chunks of a clip."""
+    """`travel`: how the differences between the chunks of a clip change."""
     margin: float = 10.0
-    """Nearness of the chunks of a clip: without it the siamese network could give all the same vector."""
+    """`margin`: without it the siamese network could give all chunks the same vector."""
     identity: float = 0.5
-    """Change of what is of the target domain already."""
+    """L1 distance of frames of the target domain to their translation."""
 
 
 @dataclass
@@ -44,16 +44,17 @@ class MatchingWeights:
     mel: float = 1.0
     """Distance of the statistics of mel frames to the reference's."""
     statistics: float = 1.0
-    """Distance of the statistics of the discriminator's features to the reference's."""
+    """Distance of the statistics of the discriminators' features to the reference's."""
     content: float = 0.1
-    """Distance of the content layers' features to the source's, which another timbre changes, too."""
+    """Distance of the content layers' features to the source's; another timbre changes them, too."""
 
 
 def travel(source: Tensor, translated: Tensor) -> Tensor:
-    """What translation does to the vectors from chunk to chunk: squared length of the change, minus cosine.
+    """Transformation vector loss: how translation changes the vectors from chunk to chunk.
 
-    TraVeLGAN (Amodio and Krishnaswamy, arXiv 1902.09631, equation 3): a translation may move every
-    chunk, but must keep how the chunks of a clip differ, which is what is played. At best −1.
+    It is the squared length of the change minus the cosine (TraVeLGAN, Amodio and Krishnaswamy, arXiv
+    1902.09631, equation 3). A translation may move every chunk, but must keep how the chunks of a clip
+    differ, which is what is played. At best it is −1.
 
     Args:
         source: ``(B, K, E)`` embeddings of the K chunks of each clip.
@@ -71,7 +72,7 @@ def margin(embeddings: Tensor, distance: float = 2.0) -> Tensor:
 
     Args:
         embeddings: ``(B, K, E)`` of the K chunks of each clip.
-        distance: wanted between any two.
+        distance: wanted between any two chunks.
     """
     # A root of 0 has no derivative, and untrained networks do give equal embeddings.
     lengths = (_differences(embeddings).square().sum(-1) + 1e-12).sqrt()
@@ -81,12 +82,12 @@ def margin(embeddings: Tensor, distance: float = 2.0) -> Tensor:
 def feature_distance(preds: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
     """‖difference‖² / ‖target‖² of each example, mean over layers, summed over examples.
 
-    A ratio, so that layers count alike whatever their scale; a sum, so that examples that are
+    A ratio, so that all layers have equal weight whatever their scale; a sum, so that examples that are
     optimised together do not slow each other down.
 
     Args:
         preds: for each layer ``(B, …)``.
-        target: the same.
+        target: for each layer the same shape.
     """
     ratios = [
         (a - b).flatten(1).square().sum(-1) / (b.flatten(1).square().sum(-1) + 1e-8)

@@ -1,4 +1,4 @@
-"""Log-mel spectrograms on the scale of a network's output: [−1, 1], all of it within reach of a tanh."""
+"""Log-mel spectrograms on the scale of a network's output, [−1, 1], all of which a tanh reaches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightning_modules.layers.single_precision import in_float32
 
 
 class LogMel:
-    """Audio → mel frames in [−1, 1], and back to mel magnitudes.
+    """Transforms audio to mel frames in [−1, 1], and these back to mel magnitudes.
 
     Frame ``n`` looks at the ``hop`` samples that begin at ``n * hop`` and at as much on both sides as its
     window reaches; what is outside the audio is silence. Bands are triangular, on Slaney's mel scale and of
@@ -22,8 +22,8 @@ class LogMel:
     Args:
         n_mels: bands from 0 Hz to Nyquist.
         n_fft: length of the Hann window in samples.
-        hop: samples a frame.
-        floor: mel magnitude that becomes −1; whatever is quieter does too.
+        hop: samples of a frame.
+        floor: mel magnitude that becomes −1, as do all smaller ones.
     """
 
     def __init__(self, n_mels: int = 80, n_fft: int = 1024, hop: int = 256, floor: float = 1e-5) -> None:
@@ -38,7 +38,7 @@ class LogMel:
         return self.normalised(self.magnitudes(audio, sample_rate), sample_rate)
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames that cover ``n_samples``; at least one."""
+        """Number of frames that cover ``n_samples``, at least one."""
         return max(1, math.ceil(n_samples / self.hop))
 
     def magnitudes(self, audio: Tensor, sample_rate: int) -> Tensor:
@@ -50,18 +50,18 @@ class LogMel:
         return mel_filters(sample_rate, self.n_fft, self.n_mels).to(spectrum).T @ spectrum
 
     def normalised(self, magnitudes: Tensor, sample_rate: int) -> Tensor:
-        """Straight line in the logarithm, from −1 at the floor to 1 at the ceiling."""
+        """Map magnitudes to [−1, 1], linearly in their logarithm: −1 at the floor, 1 at the ceiling."""
         span = math.log(self.ceiling(sample_rate) / self.floor)
         return 2 * (magnitudes.clamp(min=self.floor) / self.floor).log() / span - 1
 
     @in_float32
     def denormalised(self, frames: Tensor, sample_rate: int) -> Tensor:
-        """The inverse of `normalised` above the floor."""
+        """Invert `normalised` above the floor."""
         span = math.log(self.ceiling(sample_rate) / self.floor)
         return self.floor * ((frames + 1) / 2 * span).exp()
 
     def ceiling(self, sample_rate: int) -> float:
-        """A magnitude that no audio in [−1, 1] exceeds.
+        """The mel magnitude that no audio in [−1, 1] exceeds.
 
         By Cauchy and Schwarz a band is at most ‖w‖·‖X‖, w its weights and X a frame's bins. As w is 0 at DC
         and at Nyquist, Parseval bounds ‖X‖² of the rest by n_fft/2 times the energy of the window.

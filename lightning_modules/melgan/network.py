@@ -6,8 +6,8 @@
            512       256             128             64              32              1 channel
 
 Kumar et al., MelGAN, arXiv 1910.06711, figure 1 and tables 5 and 6, with the kernels of the authors' code.
-Weights are normalised (Salimans and Kingma, arXiv 1602.07868) and really begin at N(0, 0.02): in that code
-the parametrisation silently undid it.
+Weights are normalised (Salimans and Kingma, arXiv 1602.07868). They really begin at N(0, 0.02); in the
+authors' code the parametrisation silently undid that initialisation.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool1d, pad
+from torch.nn.functional import avg_pool1d, leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_modules.layers.network_size import NetworkSizeError
 
 SLOPE = 0.2
-"""Of every LeakyReLU for negative input."""
+"""The slope of every LeakyReLU for negative input."""
 MIN_FRAMES = 4
-"""Mel frames that the generator needs at least: one more than its first convolution reflects."""
+"""The fewest mel frames that the generator accepts: one more than its first convolution reflects."""
 
 
 def normalised(convolution: nn.Conv1d | nn.ConvTranspose1d, std: float | None) -> nn.Module:
-    """Draw the weights from N(0, ``std``), then normalise: the norm starts as what was drawn.
+    """Draw the weights from N(0, ``std``), then apply weight norm, whose gain starts as the norm drawn.
 
-    ``None`` is 1/√n, n the products that are summed into an output sample: the signal keeps its size.
+    A ``std`` of ``None`` is 1/√n, with n the products that are summed into an output sample, which keeps the
+    variance of the signal.
     """
     if std is None:
         n_products = convolution.weight[0].numel()
@@ -44,12 +45,12 @@ def normalised(convolution: nn.Conv1d | nn.ConvTranspose1d, std: float | None) -
 
 
 class ResidualBlock(nn.Module):
-    """A 1×1 shortcut beside LeakyReLU, dilated Conv 3, LeakyReLU, Conv 1.
+    """The sum of a 1×1 shortcut and of LeakyReLU, dilated Conv 3, LeakyReLU, Conv 1.
 
     Args:
-        channels: in and out.
+        channels: of input and output.
         dilation: samples between the taps; the borders are reflected that far.
-        std: of the initial weights.
+        std: standard deviation of the initial weights, see `normalised`.
     """
 
     def __init__(self, channels: int, dilation: int, std: float | None) -> None:
@@ -68,16 +69,40 @@ class ResidualBlock(nn.Module):
         return self.shortcut(x) + self.block(x)
 
 
+class UpsamplingStage(nn.Module):
+    """LeakyReLU, a transposed convolution that halves the channels, residual blocks.
+
+    Args:
+        channels: of the input.
+        ratio: samples out for each sample in, even. The kernel is twice as long, so that every output sample
+            is the sum of exactly two input samples.
+        dilations: of the residual blocks.
+        std: standard deviation of the initial weights, see `normalised`.
+    """
+
+    def __init__(self, channels: int, ratio: int, dilations: Sequence[int], std: float | None) -> None:
+        super().__init__()
+        upsampling = nn.ConvTranspose1d(channels, channels // 2, 2 * ratio, ratio, padding=ratio // 2)
+        blocks = [ResidualBlock(channels // 2, dilation, std) for dilation in dilations]
+        self.upsampling = normalised(upsampling, std)
+        self.residual_blocks = nn.Sequential(*blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, T)`` → ``(B, C / 2, ratio · T)``."""
+        return self.residual_blocks(self.upsampling(leaky_relu(x, SLOPE)))
+
+
 class Generator(nn.Module):
-    """Mel frames in [−1, 1] → audio in [−1, 1], ``hop`` samples a frame.
+    """Mel frames in [−1, 1] → audio in [−1, 1], ``hop`` samples for each frame.
 
     Args:
         n_mels: bands of the input.
-        channels: after the first convolution; every upsampling halves them.
-        ratios: samples out per sample in of each upsampling, even; their product is the hop.
+        channels: of the first convolution's output; every upsampling halves them.
+        ratios: samples out for each sample in of each upsampling, even; their product is the hop.
         dilations: of the residual blocks after each upsampling.
-        initial_std: of the weights before training; null keeps the size of the signal, whatever the
-            width. With the document's 0.02 the untrained output is 1e-7, and smaller for fewer channels.
+        initial_std: standard deviation of the initial weights; null keeps the variance of the signal,
+            whatever the width. With the document's 0.02 the untrained output is 1e-7, and smaller for fewer
+            channels.
     """
 
     def __init__(
@@ -96,44 +121,38 @@ class Generator(nn.Module):
             )
         self.n_mels = n_mels
         self.hop = int(torch.tensor(ratios).prod())
-        self.first = normalised(nn.Conv1d(n_mels, channels, 7), initial_std)
-        self.stages = nn.ModuleList()
-        for ratio in ratios:
-            # A kernel of twice the stride: every output sample is the sum of exactly two input samples.
-            upsampling = nn.ConvTranspose1d(channels, channels // 2, 2 * ratio, ratio, padding=ratio // 2)
-            channels //= 2
-            blocks = [ResidualBlock(channels, dilation, initial_std) for dilation in dilations]
-            self.stages.append(
-                nn.Sequential(nn.LeakyReLU(SLOPE), normalised(upsampling, initial_std), *blocks)
-            )
-        self.last = normalised(nn.Conv1d(channels, 1, 7), initial_std)
+        self.conv_pre = normalised(nn.Conv1d(n_mels, channels, 7), initial_std)
+        self.stages = nn.ModuleList(
+            UpsamplingStage(channels // 2**i, ratio, dilations, initial_std) for i, ratio in enumerate(ratios)
+        )
+        self.conv_post = normalised(nn.Conv1d(channels // 2 ** len(ratios), 1, 7), initial_std)
 
     def forward(self, mel: Tensor) -> Tensor:
         """``(B, M, N)``, N at least `MIN_FRAMES` → ``(B, N · hop)``."""
-        x = self.first(pad(mel, (3, 3), mode="reflect"))
+        x = self.conv_pre(pad(mel, (3, 3), mode="reflect"))
         for stage in self.stages:
             x = stage(x)
-        x = pad(nn.functional.leaky_relu(x, SLOPE), (3, 3), mode="reflect")
-        return torch.tanh(self.last(x)).squeeze(1)
+        x = pad(leaky_relu(x, SLOPE), (3, 3), mode="reflect")
+        return torch.tanh(self.conv_post(x)).squeeze(1)
 
 
 class Judgement(NamedTuple):
-    """What a discriminator says of one rate."""
+    """The output of a discriminator at one sample rate."""
 
     logits: Tensor
     """``(B, 1, ·)``, high for real audio."""
     features: list[Tensor]
-    """``(B, C, ·)`` of each inner layer, from the input's side."""
+    """``(B, C, ·)``, the output of each layer but the last, the first layer first."""
 
 
 class ScaleDiscriminator(nn.Module):
-    """Judges windows of audio at one rate with grouped, strided convolutions.
+    """Judges windows of audio at one sample rate with grouped, strided convolutions.
 
     Args:
         channels: of the layers between the first and the last two, which have kernels of 41 and stride 4.
-        first_channels: of the first layer, kernel 15.
-        group_size: input channels that a group of the strided convolutions sees.
-        initial_std: of the weights before training.
+        first_channels: of the first layer, which has a kernel of 15.
+        group_size: input channels of each group of the strided convolutions.
+        initial_std: standard deviation of the initial weights, see `normalised`.
     """
 
     def __init__(
@@ -154,21 +173,21 @@ class ScaleDiscriminator(nn.Module):
             nn.Sequential(normalised(convolution, initial_std), nn.LeakyReLU(SLOPE))
             for convolution in convolutions
         )
-        self.last = normalised(nn.Conv1d(sizes[-1], 1, 3, padding=1), initial_std)
+        self.conv_post = normalised(nn.Conv1d(sizes[-1], 1, 3, padding=1), initial_std)
 
     def forward(self, audio: Tensor) -> Judgement:
-        """``(B, 1, T)``, any T above 7."""
+        """``(B, 1, T)``, for any T above 7 → logits and features."""
         features = [audio]
         for layer in self.layers:
             features.append(layer(features[-1]))
-        return Judgement(self.last(features[-1]), features[1:])
+        return Judgement(self.conv_post(features[-1]), features[1:])
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """Equal discriminators at full, half and quarter rate (table 6 of the paper).
+    """Equal discriminators at the full, half and quarter sample rate (table 6 of the paper).
 
     Args:
-        n_scales: how many; each hears the audio at half the rate of the one before.
+        n_scales: number of discriminators, each at half the sample rate of the one before.
         channels: see `ScaleDiscriminator`.
         first_channels: see `ScaleDiscriminator`.
         group_size: see `ScaleDiscriminator`.
@@ -184,14 +203,14 @@ class MultiScaleDiscriminator(nn.Module):
         initial_std: float | None = 0.02,
     ) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(
+        self.discriminators = nn.ModuleList(
             ScaleDiscriminator(channels, first_channels, group_size, initial_std) for _ in range(n_scales)
         )
 
     def forward(self, audio: Tensor) -> list[Judgement]:
-        """Judge ``(B, T)``; one judgement for each rate, the full rate first."""
+        """``(B, T)`` → logits and features at each sample rate, the full rate first."""
         judgements, audio = [], audio.unsqueeze(1)
-        for scale in self.scales:
-            judgements.append(scale(audio))
+        for discriminator in self.discriminators:
+            judgements.append(discriminator(audio))
             audio = avg_pool1d(audio, 4, stride=2, padding=1, count_include_pad=False)
         return judgements

@@ -1,10 +1,10 @@
-"""A waveform is changed until a network hears the reference's timbre and the source's notes in it.
+"""Optimisation of a waveform until a network hears the reference's timbre and the source's notes in it.
 
-Gatys et al., A Neural Algorithm of Artistic Style, arXiv 1508.06576, section 2, on audio and with MelGAN
-as what listens: the mel frames that its generator reads, and the features of its discriminator, which was
-trained to hear what real recordings sound like. Style is matched by statistics over time, which do not
-know *when* anything sounds. Matching the reference's features frame by frame, as the MelGAN document's
-first version did, gives both pieces at once.
+It is the method of Gatys et al., A Neural Algorithm of Artistic Style, arXiv 1508.06576, section 2, on audio.
+Features are MelGAN's: the mel frames that its generator reads, and the features of its discriminators, which
+were trained on what real recordings sound like. Style is matched by statistics over time, which do not depend
+on *when* anything sounds. Matching the reference's features frame by frame, as the MelGAN document's first
+version did, gives both pieces at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lightning_modules.melgan.losses import MatchingWeights, feature_distance
 
 
 class Heard(NamedTuple):
-    """What a listener makes of audio."""
+    """The features of audio that are matched."""
 
     mel: Tensor
     """``(B, M, N)`` mel frames in [−1, 1]."""
@@ -31,27 +31,27 @@ class Heard(NamedTuple):
 
 
 class Statistic:
-    """What remains of features ``(B, C, T)`` when it is forgotten when anything happened: ``(B, S)``."""
+    """A statistic of features over time: ``(B, C, T)`` → ``(B, S)``."""
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Independent of T and of the order in time."""
+        """``(B, C, T)`` → ``(B, S)``, independent of T and of the order in time."""
         raise NotImplementedError
 
 
 class MeanAndDeviation(Statistic):
-    """Mean and standard deviation of every channel (Li et al., arXiv 1701.01036, section 4.2)."""
+    """The mean and standard deviation of every channel (Li et al., arXiv 1701.01036, section 4.2)."""
 
     def __call__(self, features: Tensor) -> Tensor:
-        """``(B, 2 · C)``."""
+        """``(B, C, T)`` → ``(B, 2 · C)``."""
         deviation = (features.var(-1, correction=0) + 1e-12).sqrt()
         return torch.cat([features.mean(-1), deviation], dim=-1)
 
 
 class Gram(Statistic):
-    """Mean products of any two channels (Gatys et al., equation 3, divided by the length)."""
+    """The mean products of any two channels (Gatys et al., equation 3, divided by the length)."""
 
     def __call__(self, features: Tensor) -> Tensor:
-        """``(B, C²)``."""
+        """``(B, C, T)`` → ``(B, C²)``."""
         return (features @ features.transpose(1, 2) / features.shape[-1]).flatten(1)
 
 
@@ -59,12 +59,12 @@ class WaveformMatching:
     """Optimises a change of the waveform for each clip.
 
     Args:
-        change: what is optimised.
-        statistic: what of mel frames and features is style.
-        content_layers: layers of each scale, from the input's side, whose features are content.
-        n_steps: steps of Adam; more of them go further from the source.
-        weights: of the terms against each other.
-        progress: whether to show a bar.
+        change: the change that is optimised.
+        statistic: of mel frames and features, which is the style.
+        content_layers: numbers of the layers of each scale whose features are the content; 0 is the first.
+        n_steps: steps of Adam; more steps go further from the source.
+        weights: of the terms.
+        progress: whether to show a progress bar.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class WaveformMatching:
         """Change ``source`` ``(B, T)`` towards the sound of ``reference`` ``(B, R)``; returns ``(B, T)``.
 
         Args:
-            listen: audio ``(B, T)`` → what is heard; its weights get no gradient.
-            source: what is changed, so that phase and polarity are the source's.
-            reference: any length.
+            listen: extracts features from audio ``(B, T)``; its weights get no gradient.
+            source: the audio to be changed, which keeps its phase and polarity.
+            reference: of any length.
             sample_rate: of both, in Hz.
         """
-        # Also within a test's inference mode, whose tensors cannot be differentiated.
+        # Lightning tests in inference mode, whose tensors cannot be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
             source, reference = source.clone(), reference.clone()
             with torch.no_grad():
@@ -110,11 +110,11 @@ class WaveformMatching:
         return audio.clamp(-1, 1)
 
     def goal(self, source: Heard, reference: Heard) -> dict[str, list[Tensor]]:
-        """What is to be heard, for each term: the source's content and the reference's style."""
+        """The target of each term: the source's content and the reference's style."""
         return self._compared(reference) | {"content": self._compared(source)["content"]}
 
     def distances(self, heard: Heard, goal: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
-        """The terms: how far what is heard is from the `goal`."""
+        """The terms: distances of what is heard from the `goal`."""
         return {name: feature_distance(part, goal[name]) for name, part in self._compared(heard).items()}
 
     def _compared(self, heard: Heard) -> dict[str, list[Tensor]]:

@@ -3,5 +3,17 @@
 from lightning_modules.pix2pix.losses import LossWeights
 from lightning_modules.pix2pix.module import Pix2PixModule
 from lightning_modules.pix2pix.network import PatchDiscriminator, UNet
+from lightning_modules.pix2pix.phase import GriffinLim, PhaseChannels, PhaseNetwork, SourcePhase
+from lightning_modules.pix2pix.spectrogram import Spectrogram
 
-__all__ = ["LossWeights", "PatchDiscriminator", "Pix2PixModule", "UNet"]
+__all__ = [
+    "GriffinLim",
+    "LossWeights",
+    "PatchDiscriminator",
+    "PhaseChannels",
+    "PhaseNetwork",
+    "Pix2PixModule",
+    "SourcePhase",
+    "Spectrogram",
+    "UNet",
+]

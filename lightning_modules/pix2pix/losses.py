@@ -1,4 +1,7 @@
-"""What Pix2Pix is trained on: adversarial + 100·L1 (arXiv 1611.07004, equation 4), phase, what is heard."""
+"""The losses of Pix2Pix: adversarial + 100·L1 (arXiv 1611.07004, equation 4), and departures of ours.
+
+Ours are the error of the phase, and that of the images of the audio itself.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,27 @@ from torch import Tensor
 
 @dataclass
 class LossWeights:
-    """Weight of each term of the generator; 0 is measured only. The names are the log names."""
+    """Weight of each term of the generator; a term of weight 0 is only logged, under the same name."""
 
     mae: float = 100.0
     """`mean_absolute_error` of magnitude images, on the document's scale."""
     adversarial: float = 1.0
-    """What the discriminator holds against the output."""
+    """`AdversarialLoss.generator` of the discriminator's logits."""
     phase: float = 0.0
-    """`phase_distance`; it has a gradient where a network gives the phase."""
+    """`phase_distance`; it has a gradient only where a network predicts the phase."""
     heard: float = 0.0
-    """`mean_absolute_error` of the images of the audio, and so of magnitude and phase together."""
+    """`mean_absolute_error` of the images of the output audio, and so of magnitude and phase together."""
 
 
 def mean_absolute_error(preds: Tensor, target: Tensor) -> Tensor:
-    """Mean of |preds − target| over images of equal shape; 0.1 is about 4.8 dB on the document's scale."""
+    """Average |preds − target| over images of equal shape; 0.1 is about 4.8 dB on the document's scale."""
     return (preds - target).abs().mean()
 
 
 def phase_distance(preds: Tensor, target: Tensor) -> Tensor:
-    """Mean of 1 − cos(difference of phases), each bin counting by the target's magnitude; in [0, 2].
+    """Average 1 − cos(difference of phases), weighted by the target's magnitudes; in [0, 2].
 
-    A guess costs 1. Weighted, because the phase of a bin in which nothing sounds is noise.
+    A random phase costs 1. The weights are needed because the phase of a silent bin is noise.
 
     Args:
         preds: complex ``(B, F, N)`` of magnitude 1.

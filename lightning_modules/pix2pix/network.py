@@ -1,19 +1,19 @@
-"""The two networks of Pix2Pix: a U-Net that translates images, a patch discriminator that judges them.
+"""The two networks of Pix2Pix: a U-Net that translates images, and a patch discriminator.
 
 ::
 
-    image ─► 64 ─► 128 ─► 256 ─► 512 ─► … ─► 512        each half as high and half as long as the one before
-              │      │      │      │           │
-    image ◄─ 64 ◄─ 128 ◄─ 256 ◄─ 512 ◄─ … ◄────┘        each also sees its neighbour on the way down
+    image ─► 64 ─► 128 ─► 256 ─► 512 ─► … ─► 512        half as many bins and frames in each
+              │      │      │      │           │ bottleneck
+    image ◄─ 64 ◄─ 128 ◄─ 256 ◄─ 512 ◄─ … ◄────┘        with the encoder's features of its size
 
 Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, arXiv 1611.07004, section
-6.1, with the sizes of the source document. Shapes: ``B`` examples, ``C`` images side by side, ``F`` bins,
+6.1, with the sizes of the source document. Shapes: ``B`` examples, ``C`` channels or images, ``F`` bins,
 ``N`` frames.
 
-A departure: features are normalised at every position over the channels, and not over the batch or the
-image. The result for one moment then depends neither on what else is in the batch (a process that trains on
-half of it computes the same), nor on how long the piece is, nor on whether the network trains. The
-parameters are as many.
+Normalisation departs from the paper: features are normalised at every position over the channels, and not
+over the batch or the image. The result for one moment then depends neither on what else is in the batch (a
+process that trains on half of it computes the same), nor on how long the piece is, nor on whether the network
+trains. The number of parameters is the same.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from lightning_modules.layers.network_size import NetworkSizeError
 SILENCE = -1.0
 """The value of an empty bin in an image."""
 INITIAL_STD = 0.02
-"""Weights begin as N(0, 0.02) (arXiv 1611.07004, section 6.2)."""
+"""Standard deviation of the initial weights (arXiv 1611.07004, section 6.2)."""
 
 
 class ChannelNorm(nn.Module):
-    """Zero mean and unit variance over the channels of each bin and frame, then a gain and an offset.
+    """Layer normalisation over the channels of each bin and frame, then a gain and an offset.
 
     Args:
         n_channels: ``C`` of the ``(B, C, F, N)`` input.
@@ -51,8 +51,8 @@ class ChannelNorm(nn.Module):
         return normalised.movedim(-1, 1)
 
 
-def reading(n_in: int, n_out: int) -> nn.Sequential:
-    """Half as many bins and frames of an image, which goes on as silence beyond its edges; not normalised."""
+def first_encoder_block(n_in: int, n_out: int) -> nn.Sequential:
+    """Halve the bins and frames of an image, which is padded with silence; not normalised."""
     return nn.Sequential(
         nn.ConstantPad2d(1, SILENCE),
         nn.Conv2d(n_in, n_out, kernel_size=4, stride=2, bias=False),
@@ -60,8 +60,8 @@ def reading(n_in: int, n_out: int) -> nn.Sequential:
     )
 
 
-def halving(n_in: int, n_out: int) -> nn.Sequential:
-    """Half as many bins and frames."""
+def encoder_block(n_in: int, n_out: int) -> nn.Sequential:
+    """Halve bins and frames: strided convolution, normalisation, LeakyReLU."""
     return nn.Sequential(
         nn.Conv2d(n_in, n_out, kernel_size=4, stride=2, padding=1, bias=False),
         ChannelNorm(n_out),
@@ -69,8 +69,11 @@ def halving(n_in: int, n_out: int) -> nn.Sequential:
     )
 
 
-def doubling(n_in: int, n_out: int, dropout: float) -> nn.Sequential:
-    """Twice as many bins and frames. Dropout is the noise of this GAN (arXiv 1611.07004, section 3.2)."""
+def decoder_block(n_in: int, n_out: int, dropout: float) -> nn.Sequential:
+    """Double bins and frames: transposed convolution, normalisation, dropout, ReLU.
+
+    Dropout is the noise of this GAN (arXiv 1611.07004, section 3.2).
+    """
     return nn.Sequential(
         nn.ConvTranspose2d(n_in, n_out, kernel_size=4, stride=2, padding=1, bias=False),
         ChannelNorm(n_out),
@@ -80,14 +83,14 @@ def doubling(n_in: int, n_out: int, dropout: float) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """Translates images; every step down has a shortcut to the step up of the same size.
+    """Translates images; every encoder block but the last has a skip to the decoder block of its size.
 
     Args:
-        in_channels: images it sees.
-        out_channels: images it gives.
-        channels: width of each step down. ``F`` must be a multiple of 2 to the power of their number.
-        n_dropout: how many of the innermost steps up drop features while training.
-        dropout: share of the features that they drop.
+        in_channels: number of input images.
+        out_channels: number of output images.
+        channels: of each encoder block. ``F`` must be a multiple of 2 to the power of their number.
+        n_dropout: number of decoder blocks with dropout, from the bottleneck on.
+        dropout: share of the features that they drop in training.
     """
 
     def __init__(
@@ -101,66 +104,67 @@ class UNet(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         self.multiple = 2 ** len(channels)
-        """Bins must be, and frames are made, a multiple of this."""
-        halvings = (halving(a, b) for a, b in pairwise(channels))
-        self.down = nn.ModuleList([reading(in_channels, channels[0]), *halvings])
-        ups = list(reversed(channels[:-1]))
-        seen = [channels[-1], *(2 * width for width in ups)]
-        self.up = nn.ModuleList(
-            doubling(a, b, dropout if i < n_dropout else 0.0)
-            for i, (a, b) in enumerate(zip(seen, ups, strict=False))
+        """Bins must be a multiple of this, and frames are padded to one."""
+        blocks = (encoder_block(a, b) for a, b in pairwise(channels))
+        self.encoder = nn.ModuleList([first_encoder_block(in_channels, channels[0]), *blocks])
+        outputs = list(reversed(channels[:-1]))
+        inputs = [channels[-1], *(2 * width for width in outputs)]
+        self.decoder = nn.ModuleList(
+            decoder_block(a, b, dropout if i < n_dropout else 0.0)
+            for i, (a, b) in enumerate(zip(inputs, outputs, strict=False))
         )
-        self.head = nn.ConvTranspose2d(seen[-1], out_channels, kernel_size=4, stride=2, padding=1)
+        self.head = nn.ConvTranspose2d(inputs[-1], out_channels, kernel_size=4, stride=2, padding=1)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, in_channels, F, N)`` → ``(B, out_channels, F, N)``, unbounded, for any ``N``."""
         n_frames = images.shape[-1]
-        x, shortcuts = self._whole(images), []
-        for step in self.down:
-            x = step(x)
-            shortcuts.append(x)
-        shortcuts.pop()
-        for step in self.up:
-            x = torch.cat([step(x), shortcuts.pop()], dim=1)
+        x, skips = self._padded(images), []
+        for block in self.encoder:
+            x = block(x)
+            skips.append(x)
+        x = skips.pop()  # the bottleneck
+        for block in self.decoder:
+            x = torch.cat([block(x), skips.pop()], dim=1)
         return self.head(x)[..., :n_frames]
 
-    def _whole(self, images: Tensor) -> Tensor:
+    def _padded(self, images: Tensor) -> Tensor:
         n_bins, n_frames = images.shape[-2:]
         if n_bins % self.multiple:
             raise NetworkSizeError(
-                f"A network with {len(self.down)} steps down needs images with a multiple of {self.multiple} "
-                f"bins, found {n_bins}: change model.init_args.spectrogram.n_bins or network.channels."
+                f"A network with {len(self.encoder)} encoder blocks needs images with a multiple of "
+                f"{self.multiple} bins, found {n_bins}: change model.init_args.spectrogram.n_bins or "
+                "network.channels."
             )
-        whole = pad(images, (0, -n_frames % self.multiple), value=SILENCE)
+        padded = pad(images, (0, -n_frames % self.multiple), value=SILENCE)
         # With the channels of a position side by side, its norm reads memory in order: a fifth less time.
-        return whole.contiguous(memory_format=torch.channels_last)
+        return padded.contiguous(memory_format=torch.channels_last)
 
 
 class PatchDiscriminator(nn.Module):
-    """Says of each patch of an image whether it is real, given what it was made from.
+    """Judges whether each patch of an image is real, given its condition (the PatchGAN of section 3.2.2).
 
     Args:
-        in_channels: images it sees: what the output was made from, then the output.
-        channels: width of each step down; every step halves bins and frames.
+        in_channels: number of input images: the condition, then the image to be judged.
+        channels: of each block; every block halves bins and frames.
     """
 
     def __init__(self, in_channels: int = 2, channels: Sequence[int] = (64, 128, 256, 512)) -> None:
         super().__init__()
         self.in_channels = in_channels
-        halvings = (halving(a, b) for a, b in pairwise(channels))
-        self.down = nn.Sequential(reading(in_channels, channels[0]), *halvings)
+        blocks = (encoder_block(a, b) for a, b in pairwise(channels))
+        self.blocks = nn.Sequential(first_encoder_block(in_channels, channels[0]), *blocks)
         self.head = nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(channels[-1], 1, kernel_size=4))
         initialise(self)
 
     def forward(self, condition: Tensor, image: Tensor) -> list[Tensor]:
-        """``(B, C, F, N)`` and ``(B, 1, F, N)`` → logits ``(B, 1, F/16, N/16)``, of one scale."""
+        """Condition ``(B, C, F, N)``, image ``(B, 1, F, N)`` → logits ``(B, 1, F/16, N/16)`` of one scale."""
         images = torch.cat([condition, image], dim=1).contiguous(memory_format=torch.channels_last)
-        return [self.head(self.down(images))]
+        return [self.head(self.blocks(images))]
 
 
 def initialise(network: nn.Module) -> None:
-    """Draw every convolution's weights from N(0, 0.02), laid out for channels-last input, without offsets."""
+    """Draw every convolution's weights from N(0, 0.02), laid out for channels-last input; biases are 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=INITIAL_STD)

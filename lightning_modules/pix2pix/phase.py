@@ -1,7 +1,7 @@
-"""Where the phase of a predicted magnitude comes from: exchangeable parts.
+"""Estimators of the phase of a predicted magnitude, which can be exchanged for one another.
 
-Every part starts from the source's phase, which already moves at the right frequencies, because the notes
-are the same. What a network learns is by how much to turn it in each bin. Shapes: ``B`` examples, ``F`` bins
+Every estimator starts from the source's phase, which already advances at the right frequencies, because the
+notes are the same. A network learns by how much to rotate it in each bin. Shapes: ``B`` examples, ``F`` bins
 of the transform, ``K`` bins of an image, ``N`` frames.
 """
 
@@ -16,33 +16,33 @@ from lightning_modules.pix2pix.network import UNet
 from lightning_modules.pix2pix.spectrogram import Spectrogram
 
 QUIET = 1e-12
-"""Below this a magnitude has no direction, and its gradient would have no bound."""
+"""Magnitude below which a spectrum has no direction, as its gradient would have no bound."""
 
 
 def direction(spectrum: Tensor) -> Tensor:
-    """Complex numbers of magnitude 1 (0 where there is nothing)."""
+    """Divide a spectrum by its magnitudes; where it is 0 it stays 0."""
     return spectrum / spectrum.abs().clamp(min=QUIET)
 
 
 @in_float32
-def turned(source: Tensor, turn: Tensor) -> Tensor:
-    """The source's phase, turned where an image says so.
+def rotated(source: Tensor, rotation: Tensor) -> Tensor:
+    """Rotate the source's phase by what a network predicts.
 
     Args:
         source: complex ``(B, F, N)``.
-        turn: ``(B, 2, K, N)`` real and imaginary part of a rotation, of any magnitude; raw 0 turns nothing.
+        rotation: ``(B, 2, K, N)`` real and imaginary part of a number whose sum with 1 has the angle.
 
     Returns:
         Complex ``(B, F, N)`` of magnitude 1.
     """
-    # Adding 1 makes the untrained network's output, near 0, the identity.
-    rotation = direction(torch.complex(turn[:, 0] + 1, turn[:, 1]))
-    above = torch.ones_like(source[:, rotation.shape[1] :])
-    return direction(source) * torch.cat([rotation, above], dim=1)
+    # Adding 1 makes an untrained network's output, near 0, the identity.
+    factor = direction(torch.complex(rotation[:, 0] + 1, rotation[:, 1]))
+    above = torch.ones_like(source[:, factor.shape[1] :])
+    return direction(source) * torch.cat([factor, above], dim=1)
 
 
 def phase_images(spectrum: Tensor, n_bins: int) -> Tensor:
-    """Cosine and sine of how far the phase advances from frame to frame: ``(B, 2, K, N)``, 0 in empty bins.
+    """Cosine and sine of the phase advance from frame to frame: ``(B, 2, K, N)``, 0 in empty bins.
 
     The advance says where inside its bin a partial lies and does not depend on when the piece began, which
     the phase itself does.
@@ -53,22 +53,22 @@ def phase_images(spectrum: Tensor, n_bins: int) -> Tensor:
 
 
 class PhaseEstimator(nn.Module):
-    """Gives a predicted magnitude its phase. A subclass says which."""
+    """Estimates the phase of a predicted magnitude; subclasses define `directions`."""
 
     n_channels = 0
-    """Images that this part adds to what the generator sees, and to what it gives."""
+    """Images that the estimator adds to the input of the generator, and to its output."""
 
     def images(self, source: Tensor, n_bins: int) -> list[Tensor]:
-        """What the generator shall see besides magnitudes: images ``(B, n_channels, K, N)`` or none."""
+        """Inputs of the generator besides magnitudes: images ``(B, n_channels, K, N)``, or none."""
         return []
 
     def directions(self, source: Tensor, images: Tensor, raw: Tensor) -> Tensor:
-        """The estimated phase, complex ``(B, F, N)`` of magnitude 1.
+        """Estimate the phase, complex ``(B, F, N)`` of magnitude 1.
 
         Args:
             source: complex ``(B, F, N)``.
-            images: ``(B, 2, K, N)`` magnitudes of prediction and source, on the document's scale.
-            raw: ``(B, n_channels, K, N)`` what the generator gave besides the magnitude.
+            images: ``(B, 2, K, N)`` magnitudes of prediction and source on the document's scale.
+            raw: ``(B, n_channels, K, N)`` outputs of the generator besides the magnitude.
         """
         raise NotImplementedError
 
@@ -78,7 +78,7 @@ class PhaseEstimator(nn.Module):
 
 
 class SourcePhase(PhaseEstimator):
-    """The source's phase as it is, the source document's choice."""
+    """The unchanged phase of the source, the source document's choice."""
 
     def directions(self, source: Tensor, images: Tensor, raw: Tensor) -> Tensor:
         """See `PhaseEstimator.directions`."""
@@ -86,7 +86,10 @@ class SourcePhase(PhaseEstimator):
 
 
 class PhaseChannels(PhaseEstimator):
-    """One network for both: two more images in (the source's phase advance), two more out (the turn)."""
+    """One generator for magnitude and phase.
+
+    It has two more input images, the source's phase advance, and two more output images, the rotation.
+    """
 
     n_channels = 2
 
@@ -96,14 +99,15 @@ class PhaseChannels(PhaseEstimator):
 
     def directions(self, source: Tensor, images: Tensor, raw: Tensor) -> Tensor:
         """See `PhaseEstimator.directions`."""
-        return turned(source, raw)
+        return rotated(source, raw)
 
 
 class PhaseNetwork(PhaseEstimator):
-    """A second network for the phase, which sees the first one's magnitude.
+    """A second network for the phase, which sees the magnitude that the generator predicts.
 
     Args:
-        network: four images in (predicted and source magnitude, the source's phase advance), two out.
+        network: has four input images (predicted and source magnitude, the source's phase advance) and two
+            output images (the rotation).
     """
 
     def __init__(self, network: UNet) -> None:
@@ -113,18 +117,18 @@ class PhaseNetwork(PhaseEstimator):
     def directions(self, source: Tensor, images: Tensor, raw: Tensor) -> Tensor:
         """See `PhaseEstimator.directions`. The magnitude network gets no gradient from the phase."""
         advance = phase_images(source, images.shape[-2])
-        return turned(source, self.network(torch.cat([images.detach(), advance], dim=1)))
+        return rotated(source, self.network(torch.cat([images.detach(), advance], dim=1)))
 
 
 class GriffinLim(PhaseEstimator):
-    """Refine another part's phase until a spectrogram of real audio fits it (fast Griffin-Lim).
+    """Refines the phase of another estimator until it fits the spectrogram of real audio (fast Griffin-Lim).
 
     Perraudin, Balazs and Søndergaard, WASPAA 2013, algorithm 1: the projections of Griffin and Lim, with
     momentum.
 
     Args:
-        start: whose phase to begin with; the source's by default.
-        n_iterations: pairs of transforms; each costs as much as an analysis and a synthesis.
+        start: the estimator of the initial phase; the source's phase by default.
+        n_iterations: number of iterations; each costs an analysis and a synthesis.
         momentum: α of the paper, in [0, 1); 0 is the method of Griffin and Lim.
     """
 

@@ -16,27 +16,29 @@ import math
 import torch
 from torch import Tensor
 
+from lightning_modules.layers.dsp.stft import amplitude_istft, amplitude_stft
 from lightning_modules.layers.single_precision import in_float32
 
 AMIN = 2.0**-16
+"""The step of 16-bit audio, the smallest magnitude that the scale tells from silence."""
 _RANGE = math.log1p(1 / AMIN)
 
 
 def to_scale(magnitude: Tensor) -> Tensor:
-    """Magnitudes ≥ 0 → the document's scale; 0 → −1, 1 → 1."""
+    """Map magnitudes ≥ 0 to the document's scale; 0 becomes −1, 1 becomes 1."""
     return 2 * torch.log1p(magnitude / AMIN) / _RANGE - 1
 
 
 def from_scale(value: Tensor) -> Tensor:
-    """The inverse of `to_scale`; what lies below −1 becomes 0."""
+    """Invert `to_scale`; values below −1 become 0."""
     return AMIN * torch.expm1((value.clamp(min=-1.0) + 1) / 2 * _RANGE)
 
 
 class HighBand:
-    """What is heard above the bins that the network sees. This one: nothing, as in the document."""
+    """The magnitudes above the bins that the network sees: silence, as in the document."""
 
     def __call__(self, kept: Tensor, source: Tensor) -> Tensor:
-        """Continue predicted magnitudes.
+        """Extend predicted magnitudes to all bins.
 
         Args:
             kept: ``(B, K, N)`` predicted magnitudes.
@@ -48,7 +50,7 @@ class HighBand:
         return torch.cat([kept, self.above(kept, source)], dim=1)
 
     def above(self, kept: Tensor, source: Tensor) -> Tensor:
-        """``(B, F − K, N)`` magnitudes."""
+        """Magnitudes ``(B, F − K, N)`` of the bins above; the arguments are those of `__call__`."""
         return torch.zeros_like(source[:, kept.shape[1] :])
 
 
@@ -63,10 +65,10 @@ class SourceHighBand(HighBand):
 class PredictedHighBand(HighBand):
     """The source's high frequencies, in each frame as much louder or softer as the octave below became.
 
-    Timbre falls off smoothly with frequency, so what the network did to its highest octave is the best guess.
+    Spectral envelopes are smooth, so the gain that the network gave its highest octave is the best guess.
 
     Args:
-        max_gain_db: limit of the amplification.
+        max_gain_db: upper limit of that gain.
     """
 
     def __init__(self, max_gain_db: float = 20.0) -> None:
@@ -86,8 +88,8 @@ class Spectrogram:
     Args:
         n_fft: window and transform length in samples.
         hop: samples between frames; divides half of ``n_fft``.
-        n_bins: bins from 0 Hz up that are in an image; the document's 256 of 513 at 44.1 kHz end at 11 kHz.
-        high_band: what is heard above them.
+        n_bins: number of bins of an image, from 0 Hz up; the document's 256 of 513 at 44.1 kHz end at 11 kHz.
+        high_band: the magnitudes above them.
     """
 
     def __init__(
@@ -98,38 +100,25 @@ class Spectrogram:
 
     @property
     def context(self) -> int:
-        """Samples that `analyse` needs on either side of what `synthesise` gives back: half a window."""
+        """Samples that `analyse` needs on either side of what `synthesise` returns: half a window."""
         return self.n_fft // 2
 
     @property
     def n_edge_frames(self) -> int:
-        """Frames at either end of an image whose windows reach beyond what `synthesise` gives back."""
+        """Frames at either end of an image whose windows reach beyond what `synthesise` returns."""
         return self.context // self.hop
 
     def n_samples(self, n_frames: int) -> int:
-        """How much audio ``n_frames`` frames give back, without the context they were made from."""
+        """Samples that `synthesise` returns for ``n_frames`` frames."""
         return (n_frames - 1) * self.hop
 
-    @in_float32
     def analyse(self, audio: Tensor) -> Tensor:
-        """Audio and its context to frames; a full-scale sine has magnitude 1.
+        """``(B, context + T + context)``, ``T`` a multiple of the hop → complex ``(B, F, T / hop + 1)``."""
+        return amplitude_stft(audio, self.n_fft, self.hop)
 
-        Args:
-            audio: ``(B, context + T + context)``, ``T`` a multiple of the hop. Frames at either end see what
-                really lies beyond, and not the click of a cut.
-
-        Returns:
-            Complex ``(B, F, T / hop + 1)``.
-        """
-        window = self._window(audio)
-        spectrum = torch.stft(audio, self.n_fft, self.hop, window=window, center=False, return_complex=True)
-        return spectrum * (2 / window.sum())
-
-    @in_float32
     def synthesise(self, spectrum: Tensor) -> Tensor:
         """Complex ``(B, F, N)`` → ``(B, n_samples(N))``, the inverse of `analyse` but for the context."""
-        window = self._window(spectrum.real)
-        return torch.istft(spectrum * (window.sum() / 2), self.n_fft, self.hop, window=window)
+        return amplitude_istft(spectrum, self.n_fft, self.hop)
 
     @in_float32
     def image(self, spectrum: Tensor) -> Tensor:
@@ -138,8 +127,5 @@ class Spectrogram:
 
     @in_float32
     def magnitude(self, image: Tensor, source: Tensor) -> Tensor:
-        """``(B, 1, K, N)`` predicted and the source's complex ``(B, F, N)`` → magnitudes ``(B, F, N)``."""
+        """Predicted image ``(B, 1, K, N)`` and complex source ``(B, F, N)`` → magnitudes ``(B, F, N)``."""
         return self.high_band(from_scale(image.squeeze(1)), source.abs())
-
-    def _window(self, like: Tensor) -> Tensor:
-        return torch.hann_window(self.n_fft, dtype=like.dtype, device=like.device)

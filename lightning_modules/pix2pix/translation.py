@@ -1,4 +1,4 @@
-"""Audio in, audio out, by one generator: images of the source, a predicted image, its phase, and sound."""
+"""The translation of audio by a generator: images of the source, a predicted image, its phase, audio."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightning_modules.pix2pix.spectrogram import Spectrogram
 
 
 class Condition(NamedTuple):
-    """What the generator is given."""
+    """The input of the generator."""
 
     spectrum: Tensor
     """Complex ``(B, F, N)`` of the source."""
@@ -23,10 +23,10 @@ class Condition(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What the generator makes of it."""
+    """The magnitude and phase that the generator predicts."""
 
     image: Tensor
-    """``(B, 1, K, N)`` magnitude on the document's scale, in (−1, 1)."""
+    """``(B, 1, K, N)`` magnitudes on the document's scale, in (−1, 1)."""
     directions: Tensor
     """Complex ``(B, F, N)`` of magnitude 1: the phase, before any refinement."""
 
@@ -39,16 +39,16 @@ class Forward(NamedTuple):
     target: Tensor
     """Complex ``(B, F, N)``."""
     target_image: Tensor
-    """``(B, 1, K, N)``, its magnitude as `Prediction.image`."""
+    """``(B, 1, K, N)``, the magnitudes of ``target``, like `Prediction.image`."""
 
 
 class Translator(nn.Module):
-    """A generator with all that stands between it and audio.
+    """A generator with everything between it and audio.
 
     Args:
         network: the generator.
-        phase: where the phase of the result comes from.
-        spectrogram: how audio becomes images.
+        phase: estimates the phase of the result.
+        spectrogram: transforms audio to images and back.
         conditioned: whether the generator also sees a reference.
     """
 
@@ -61,7 +61,7 @@ class Translator(nn.Module):
         self._require_fitting_channels()
 
     def condition(self, source: Tensor, reference: Tensor | None) -> Condition:
-        """What the generator is given for a source with its context and, where conditioned, a reference."""
+        """Compute the generator's input from a source with context and, where conditioned, a reference."""
         spectrum = self.spectrogram.analyse(source)
         images = [self.spectrogram.image(spectrum)]
         if reference is not None:
@@ -70,7 +70,7 @@ class Translator(nn.Module):
         return Condition(spectrum, torch.cat(images, dim=1))
 
     def predict(self, condition: Condition) -> Prediction:
-        """Magnitude and phase of the result."""
+        """Predict magnitude and phase of the result."""
         extra = self.phase.images(condition.spectrum, self.spectrogram.n_bins)
         raw = self.network(torch.cat([condition.images, *extra], dim=1))
         image = torch.tanh(raw[:, :1])
@@ -78,17 +78,17 @@ class Translator(nn.Module):
         return Prediction(image, self.phase.directions(condition.spectrum, magnitudes, raw[:, 1:]))
 
     def heard(self, condition: Condition, prediction: Prediction) -> Tensor:
-        """Images ``(B, 1, K, N − 2·e)`` of the audio that a prediction becomes, its phase not refined.
+        """Compute images ``(B, 1, K, N − 2·e)`` of a prediction's audio, without refinement of its phase.
 
         Neighbouring frames overlap, so where their phases disagree with their magnitudes the audio has other
-        magnitudes. The ``e = spectrogram.n_edge_frames`` at either end need audio that is not there.
+        magnitudes. The ``e = spectrogram.n_edge_frames`` at either end would need audio beyond the slice.
         """
         magnitude = self.spectrogram.magnitude(prediction.image, condition.spectrum)
         audio = self.spectrogram.synthesise(magnitude * prediction.directions)
         return self.spectrogram.image(self.spectrogram.analyse(audio))
 
     def forward(self, source: Tensor, reference: Tensor | None = None) -> Tensor:
-        """Translate a slice, ``(B, context + T + context)`` → ``(B, T)``, as long as in training."""
+        """Translate a slice as long as in training: ``(B, context + T + context)`` → ``(B, T)``."""
         condition = self.condition(source, reference)
         prediction = self.predict(condition)
         magnitude = self.spectrogram.magnitude(prediction.image, condition.spectrum)
@@ -108,5 +108,5 @@ class Translator(nn.Module):
 
 
 def repeated(audio: Tensor, n_samples: int) -> Tensor:
-    """``(B, R)`` from its start, as often as it takes to fill ``(B, n_samples)``."""
+    """Repeat ``(B, R)`` from its start until it fills ``(B, n_samples)``."""
     return audio.repeat(1, -(-n_samples // audio.shape[-1]))[:, :n_samples]

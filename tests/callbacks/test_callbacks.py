@@ -14,7 +14,7 @@ from PIL import Image, ImageSequence
 
 from callbacks.plots.spectrograms import FLOOR_DB, MAX_FRAMES, save_animation, save_picture, spectrogram_db
 from callbacks.run_record import code_version, installed_packages
-from callbacks.system_metrics import SystemMetrics
+from callbacks.tracking.system_metrics import SystemMetrics
 
 FILES = sorted(path.stem for path in (Path(__file__).parents[2] / "callbacks").glob("[a-z]*.py"))
 CALLBACKS = [

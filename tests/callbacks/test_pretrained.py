@@ -57,7 +57,7 @@ def test_named_parts_arrive_and_stand_still(checkpoint: Path, tmp_path: Path) ->
         assert torch.equal(weights, stored[f"network.{name}"])
     assert not any(p.requires_grad for p in module.network.parameters())
     assert all(p.requires_grad for p in module.discriminator.parameters())
-    last = "discriminator.scales.0.last.parametrizations.weight.original1"
+    last = "discriminator.discriminators.0.conv_post.parametrizations.weight.original1"
     assert not torch.equal(module.state_dict()[last], stored[last])
 
 

@@ -45,7 +45,7 @@ def test_parameters_are_those_that_train() -> None:
 
 def test_the_page_says_command_and_machine_and_has_every_row() -> None:
     rows = [{"what": "loading", "value": 51.25, "unit": "batches/s"}, {"what": "items", "value": 100000}]
-    page = benchmark.to_markdown("data", rows, ["data", "--write"])
+    page = benchmark.to_markdown(data, rows, ["data", "--write"])
     assert "python -m experiments.benchmark data --write" in page and "torch 2." in page
     assert "| loading | 51.2 | batches/s |" in page and "| items | 100,000 |  |" in page
 

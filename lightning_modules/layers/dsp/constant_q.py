@@ -1,10 +1,11 @@
-"""The constant-Q transform: bins a semitone apart, each with as many periods in its window as any other.
+"""The constant-Q transform: bins a semitone apart, with equally many periods in each bin's window.
 
-Brown, Calculation of a constant Q spectral transform, 1991. Complex, batched, differentiable, for any length.
+Brown, Calculation of a constant Q spectral transform, 1991. The transform is complex, batched, differentiable
+and takes audio of any length.
 
-A window of ``L`` samples that is centred on a frame is a product in the frequency domain, and the spectrum of
-a Hann window is a sum of three sincs. So the audio is transformed once as a whole; a bin is a narrow band of
-that spectrum times its window's, and reading it every ``hop`` samples folds the band onto as many
+Convolution with a window of ``L`` samples is a product in the frequency domain, and the spectrum of a Hann
+window is a sum of three sincs. So the audio is transformed once as a whole. A bin is a narrow band of that
+spectrum times the spectrum of its window; to sample it every ``hop`` samples is to fold the band onto as many
 frequencies as there are frames.
 """
 
@@ -21,16 +22,16 @@ from torch.nn.functional import pad
 C1_HZ = 440 * 2 ** (-45 / 12)
 """32.703 Hz, the lowest C of a piano."""
 REACH = 16
-"""Bands end so many times ``1 / L`` from the middle: beyond, a Hann window lets through less than −80 dB."""
+"""Half the width of a band in units of ``1 / L``; beyond it a Hann window is below −80 dB."""
 
 
 class Band(NamedTuple):
-    """What one bin sees of the spectrum of the whole audio."""
+    """The band of the spectrum of the whole audio that one bin weights."""
 
     first: int
-    """Place of the lowest frequency."""
+    """Index of the lowest frequency."""
     weights: Tensor
-    """Real, one for each frequency: the spectrum of the bin's window, 1 in the middle."""
+    """Real weights, one for each frequency: the spectrum of the bin's window, 1 in the middle."""
 
 
 def constant_q(
@@ -42,23 +43,23 @@ def constant_q(
     n_bins: int = 84,
     lowest_hz: float = C1_HZ,
 ) -> Tensor:
-    """Constant-Q transform, twelve bins an octave, Hann windows.
+    """Compute the constant-Q transform with twelve bins an octave and Hann windows.
 
     Args:
-        audio: ``(B, T)``; silence precedes and follows it.
+        audio: ``(B, T)``, padded with silence on either side.
         sample_rate: in Hz; the highest bin must lie below its half.
         hop: samples between frames.
-        n_frames: how many.
-        first_centre: the sample on which the first frame is centred.
-        n_bins: semitones.
+        n_frames: number of frames.
+        first_centre: the sample at the centre of the first frame.
+        n_bins: number of bins, a semitone apart.
         lowest_hz: frequency of the lowest bin.
 
     Returns:
-        Complex ``(B, n_bins, n_frames)``; a full-scale sine has magnitude 1 in its bin. librosa's is the same
-        times √L / 2 (`window_lengths`).
+        Complex ``(B, n_bins, n_frames)``; a full-scale sine has magnitude 1 in its bin. librosa's
+        transform is this times √L / 2 (`window_lengths`).
     """
     longest = math.ceil(window_lengths(sample_rate, n_bins, lowest_hz)[0])
-    # Whatever lies beyond one end comes in at the other, so half a window of silence keeps them apart.
+    # The transform is circular, so half a window of silence keeps end and start apart.
     n_slots = max(math.ceil((audio.shape[-1] + longest / 2) / hop), n_frames)
     n_total = n_slots * hop
     spectrum = torch.fft.rfft(audio, n_total)
@@ -70,9 +71,9 @@ def constant_q(
 
 
 def window_lengths(sample_rate: int, n_bins: int = 84, lowest_hz: float = C1_HZ) -> list[float]:
-    """Length of each bin's window in samples, lowest bin first; fractions are meant.
+    """Length of each bin's window in samples, a fraction, the lowest bin first.
 
-    A bin is as wide as the distance of its neighbours, relative to the sum of their frequencies.
+    The relative width of a bin is the distance of its neighbours over the sum of their frequencies.
     """
     octave = 2 ** (2 / 12)
     periods = (octave + 1) / (octave - 1)
@@ -80,13 +81,13 @@ def window_lengths(sample_rate: int, n_bins: int = 84, lowest_hz: float = C1_HZ)
 
 
 def _advanced(n_samples: int, n_total: int, spectrum: Tensor) -> Tensor:
-    """What moves a spectrum of ``n_total`` samples forward in time."""
+    """Factors that advance a spectrum of ``n_total`` samples by ``n_samples``."""
     turns = torch.arange(spectrum.shape[-1], dtype=torch.float64) * (n_samples / n_total)
     return torch.polar(torch.ones_like(turns), 2 * math.pi * (turns % 1)).to(spectrum)
 
 
 def _folded(spectrum: Tensor, band: Band, n_slots: int) -> Tensor:
-    """``(B, n_total / 2 + 1)`` → ``(B, n_slots)``: the weighted band, added up modulo ``n_slots``."""
+    """Weight a band and sum it modulo ``n_slots``: ``(B, n_total / 2 + 1)`` → ``(B, n_slots)``."""
     n_wide = len(band.weights)
     seen = spectrum[:, band.first : band.first + n_wide] * band.weights.to(spectrum.real)
     before = band.first % n_slots
@@ -107,5 +108,5 @@ def _bands(n_total: int, sample_rate: int, n_bins: int, lowest_hz: float) -> lis
 
 
 def _hann_spectrum(away: Tensor) -> Tensor:
-    """Spectrum of a Hann window, ``away`` of its bins from the middle, where it is 1."""
+    """The spectrum of a Hann window at ``away`` of its bins from the middle, where it is 1."""
     return torch.sinc(away) + (torch.sinc(away - 1) + torch.sinc(away + 1)) / 2

@@ -1,4 +1,4 @@
-"""Audio of any length through a transform that works on slices of one length, without audible joins."""
+"""Slices of one length of audio of any length, for transforms that need it, without audible joins."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch.nn.functional import pad
 def in_slices(
     transform: Callable[[Tensor], Tensor], audio: Tensor, length: int, overlap: int, context: int = 0
 ) -> Tensor:
-    """Apply ``transform`` to overlapping slices and cross-fade what they give.
+    """Apply ``transform`` to overlapping slices and cross-fade the results.
 
-    Slices are made one after the other, so that memory beyond the result does not grow with the audio. Fades
-    are squared sines, whose sum is 1: where two slices agree, the join is exact. A fade gives least weight to
-    the edges of a slice, where the transform knows least of what is around.
+    Slices are transformed one after the other, so that memory beyond the result does not grow with the audio.
+    Fades are squared sines, whose sum is 1: where two slices agree, the join is exact. The edges of a slice,
+    where the transform sees least of what is around, have the least weight.
 
     Args:
-        transform: ``(B, context + length + context)`` → ``(B, length)``, what lies between the contexts.
-        audio: ``(B, T)``, any ``T``; it begins after silence and is continued with silence to whole slices.
+        transform: ``(B, context + length + context)`` → ``(B, length)``, the part between the contexts.
+        audio: ``(B, T)``, for any ``T``; it is padded with silence to whole slices and their contexts.
         length: samples in a slice.
-        overlap: samples that neighbours share, at most half of ``length``.
+        overlap: samples that neighbouring slices share, at most half of ``length``.
         context: samples on either side of a slice that the transform sees as well.
 
     Returns:
@@ -48,9 +48,10 @@ def in_slices(
 
 
 def whole_slices(audio: Tensor, length: int, context: int = 0) -> Tensor:
-    """Slices to train on, one behind the other: ``(B, T)`` → ``(B · K, context + length + context)``.
+    """Cut training slices without overlap: ``(B, T)`` → ``(B · K, context + length + context)``.
 
-    What is short of one is dropped, unless it is all there is. All of the first recording come first.
+    A rest shorter than a slice is dropped, or padded if it is all there is. All slices of the first recording
+    come first.
     """
     seen = length + 2 * context
     enough = pad(audio, (0, max(0, seen - audio.shape[-1])))

@@ -1,4 +1,4 @@
-"""Spectral transforms that more than one architecture uses."""
+"""Magnitude spectra, a loss of them, mel filters and fast convolution."""
 
 from __future__ import annotations
 
@@ -62,16 +62,23 @@ def mr_stft_loss(
 
 
 @lru_cache
-def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
-    """Weights ``(n_fft // 2 + 1, n_mels)`` of triangular bands of equal area in Hz."""
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int, mel_scale: str = "slaney") -> Tensor:
+    """Weights ``(n_fft // 2 + 1, n_mels)`` of triangular bands of equal area in Hz, from 0 Hz to Nyquist.
+
+    Args:
+        sample_rate: in Hz.
+        n_fft: length of the Fourier transform in samples.
+        n_mels: number of bands.
+        mel_scale: ``slaney`` or ``htk``.
+    """
     return melscale_fbanks(
-        n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate, norm="slaney", mel_scale="slaney"
+        n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate, norm="slaney", mel_scale=mel_scale
     )
 
 
 @in_float32
 def fft_convolve(audio: Tensor, impulse_response: Tensor) -> Tensor:
-    """Causal linear convolution, cut to the length of ``audio``.
+    """Convolve causally by Fourier transforms, and cut the result to the length of ``audio``.
 
     Args:
         audio: ``(..., T)``.

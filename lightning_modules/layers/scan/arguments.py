@@ -1,4 +1,8 @@
-"""What every implementation of the selective scan takes and gives."""
+"""The arguments and results that every implementation of the selective scan shares.
+
+Shape letters are those of the authors' code: ``b`` examples, ``l`` steps, ``d`` channels, ``n`` states of a
+channel.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +13,35 @@ from torch import Tensor
 
 
 class Scanned(NamedTuple):
-    """What a scan gives."""
+    """The result of a scan."""
 
     y: Tensor
-    """``(B, T, C)``."""
+    """``(b, l, d)`` output."""
     state: Tensor
-    """``(B, C, S)`` after the last step: what the scan of the next block starts from."""
+    """``(b, d, n)`` state after the last step, from which the scan of the next block starts."""
 
 
 class Prepared(NamedTuple):
-    """A scan's arguments as implementations want them: of one type, and with channels side by side."""
+    """The arguments of a scan as implementations read them: contiguous, of one dtype, channels last."""
 
     u: Tensor
-    """``(B, T, C)``"""
+    """``(b, l, d)``"""
     delta: Tensor
-    """``(B, T, C)``"""
-    decay: Tensor
-    """``(S, C)``"""
-    write: Tensor
-    """``(B, T, S)``"""
-    read: Tensor
-    """``(B, T, S)``"""
+    """``(b, l, d)``"""
+    A: Tensor
+    """``(n, d)``"""
+    B: Tensor
+    """``(b, l, n)``"""
+    C: Tensor
+    """``(b, l, n)``"""
     state: Tensor
-    """``(B, S, C)``"""
+    """``(b, n, d)``"""
 
 
-def prepared(
-    u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor, state: Tensor | None
-) -> Prepared:
-    """The arguments of `selective_scan`, contiguous, in at least float32."""
+def prepared(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> Prepared:
+    """Lay out the arguments of `selective_scan` for an implementation, in at least float32."""
     if state is None:
-        state = decay.new_zeros(len(u), *decay.shape)
+        state = A.new_zeros(len(u), *A.shape)
     dtype = torch.promote_types(u.dtype, torch.float32)
-    parts = (u, delta, decay.T, write, read, state.transpose(1, 2))
+    parts = (u, delta, A.T, B, C, state.transpose(1, 2))
     return Prepared(*(part.to(dtype).contiguous() for part in parts))

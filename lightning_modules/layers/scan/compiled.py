@@ -1,4 +1,8 @@
-"""The selective scan on CPUs: `kernels` as a PyTorch operator with a gradient."""
+"""The selective scan on a CPU: a PyTorch operator around kernels that Numba compiles.
+
+The operator takes and gives what `Prepared` holds. Besides the output and the last state its forward pass
+returns the state before each chunk, ``(b, k, n, d)``: from these the backward pass computes all others anew.
+"""
 
 from __future__ import annotations
 
@@ -7,95 +11,75 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.layers.scan.arguments import Scanned, prepared
+from lightning_modules.layers.scan.arguments import Prepared, Scanned, prepared
 
 CHUNK = 64
-"""Steps between two states that are kept for the gradient."""
+"""Steps between two states that are kept for the backward pass."""
 
 
-def compiled(
-    u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor, state: Tensor | None = None
+def compiled_scan(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor | None = None
 ) -> Scanned:
-    """`selective_scan` on a CPU."""
-    y, last, _ = torch.ops.timbre.selective_scan(*prepared(u, delta, decay, write, read, state))
+    """Compute `selective_scan` on a CPU."""
+    y, last, _ = torch.ops.timbre.selective_scan(*prepared(u, delta, A, B, C, state))
     return Scanned(y.to(u.dtype), last.transpose(1, 2))
 
 
 # Defined by hand: the decorator that writes such a schema imports PyTorch's compiler, for seconds.
 torch.library.define(
     "timbre::selective_scan",
-    "(Tensor u, Tensor delta, Tensor decay, Tensor write, Tensor read, Tensor state)"
-    " -> (Tensor, Tensor, Tensor)",
+    "(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor state) -> (Tensor, Tensor, Tensor)",
 )
 torch.library.define(
     "timbre::selective_scan_backward",
-    "(Tensor u, Tensor delta, Tensor decay, Tensor write, Tensor read, Tensor starts, Tensor g_y,"
-    " Tensor g_last) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor starts, Tensor g_y, Tensor g_last)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 
 
 @torch.library.impl("timbre::selective_scan", "CPU")
-def _scan(
-    u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor, state: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`Prepared` → y ``(B, T, C)``, last state ``(B, S, C)``, states before each chunk ``(B, K, S, C)``."""
-    from lightning_modules.layers.scan import kernels as scan_kernels  # imports Numba
+def _forward(*arguments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`Prepared` → y ``(b, l, d)``, last state ``(b, n, d)``, states before each chunk ``(b, k, n, d)``."""
+    from lightning_modules.layers.scan import numba_kernels  # imports Numba
 
-    y, last, starts = torch.empty_like(u), state.clone(), _starts(u, state)
-    arrays = (part.detach().numpy() for part in (u, delta, decay, write, read, last, y, starts))
-    forward: Any = scan_kernels.forward  # whose type says nothing of what Numba compiles it for
+    scan = Prepared(*arguments)
+    y, last, starts = torch.empty_like(scan.u), scan.state.clone(), _starts(scan)
+    arrays = (part.detach().numpy() for part in (*scan[:5], last, y, starts))
+    forward: Any = numba_kernels.forward  # whose type says nothing of what Numba compiles it for
     forward(*arrays, CHUNK)
     return y, last, starts
 
 
 @torch.library.register_fake("timbre::selective_scan")
-def _(
-    u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor, state: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(u), torch.empty_like(state), _starts(u, state)
+def _(*arguments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    scan = Prepared(*arguments)
+    return torch.empty_like(scan.u), torch.empty_like(scan.state), _starts(scan)
 
 
 @torch.library.impl("timbre::selective_scan_backward", "CPU")
-def _scan_backward(
-    u: Tensor,
-    delta: Tensor,
-    decay: Tensor,
-    write: Tensor,
-    read: Tensor,
-    starts: Tensor,
-    g_y: Tensor,
-    g_last: Tensor,
-) -> tuple[Tensor, ...]:
-    """Gradients of y and of the last state → of u, delta, decay, write, read and state."""
-    from lightning_modules.layers.scan import kernels as scan_kernels
+def _backward(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Inputs, starts and the gradients of y and of the last state → the gradients of `Prepared`."""
+    from lightning_modules.layers.scan import numba_kernels
 
-    inputs = (u, delta, decay, write, read)
+    *scan, g_y, g_last = tensors
     gradients = [
-        *(torch.empty_like(part) for part in inputs),
+        *(torch.empty_like(part) for part in scan[:5]),
         g_last.clone(memory_format=torch.contiguous_format),
     ]
-    *to_inputs, to_state = (part.numpy() for part in gradients)
-    scan = (part.detach().numpy() for part in (*inputs, starts))
-    backward: Any = scan_kernels.backward
-    backward(*scan, CHUNK, g_y.contiguous().numpy(), to_state, *to_inputs)
+    *of_inputs, of_state = (part.numpy() for part in gradients)
+    backward: Any = numba_kernels.backward
+    arrays = (part.detach().numpy() for part in scan)
+    backward(*arrays, CHUNK, g_y.contiguous().numpy(), of_state, *of_inputs)
     return tuple(gradients)
 
 
 @torch.library.register_fake("timbre::selective_scan_backward")
-def _(
-    u: Tensor,
-    delta: Tensor,
-    decay: Tensor,
-    write: Tensor,
-    read: Tensor,
-    starts: Tensor,
-    g_y: Tensor,
-    g_last: Tensor,
-) -> tuple[Tensor, ...]:
-    return tuple(torch.empty_like(part) for part in (u, delta, decay, write, read, g_last))
+def _(*tensors: Tensor) -> tuple[Tensor, ...]:
+    *inputs, _, _, g_last = tensors
+    return tuple(torch.empty_like(part) for part in (*inputs, g_last))
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+def _save(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
     ctx.save_for_backward(*inputs[:5], output[2])
 
 
@@ -103,8 +87,9 @@ def _gradients(ctx: Any, g_y: Tensor, g_last: Tensor, _: Tensor) -> tuple[Tensor
     return torch.ops.timbre.selective_scan_backward(*ctx.saved_tensors, g_y, g_last)
 
 
-torch.library.register_autograd("timbre::selective_scan", _gradients, setup_context=_keep)
+torch.library.register_autograd("timbre::selective_scan", _gradients, setup_context=_save)
 
 
-def _starts(u: Tensor, state: Tensor) -> Tensor:
-    return u.new_empty(len(u), -(-u.shape[1] // CHUNK), *state.shape[1:])
+def _starts(scan: Prepared) -> Tensor:
+    """Room for the state before each chunk."""
+    return scan.u.new_empty(len(scan.u), -(-scan.u.shape[1] // CHUNK), *scan.state.shape[1:])

@@ -11,16 +11,15 @@ from lightning_modules.layers.scan.arguments import Scanned
 
 
 @cache
-def has_kernels() -> bool:
+def has_mamba_ssm() -> bool:
     """Whether the `mamba_ssm` package is installed."""
     return importlib.util.find_spec("mamba_ssm") is not None
 
 
-def kernels(u: Tensor, delta: Tensor, decay: Tensor, write: Tensor, read: Tensor) -> Scanned:
-    """`selective_scan` from a state of 0 with `mamba_ssm`, whose tensors have time last."""
+def cuda_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Scanned:
+    """Compute `selective_scan` from a state of 0 with `mamba_ssm`, whose tensors have time last."""
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
-    parts = (part.transpose(1, 2).contiguous() for part in (u, delta, write, read))
-    u, delta, write, read = parts
-    y, state = selective_scan_fn(u, delta, decay.float(), write, read, return_last_state=True)
+    u, delta, B, C = (part.transpose(1, 2).contiguous() for part in (u, delta, B, C))
+    y, state = selective_scan_fn(u, delta, A.float(), B, C, return_last_state=True)
     return Scanned(y.transpose(1, 2), state)

@@ -15,7 +15,7 @@ from lightning_modules.ddsp.network import DDSPNetwork
 def small_module():
     """16 kHz, 32 units, instruments ``flute`` and ``violin``."""
     torch.manual_seed(0)
-    return DDSPModule(DDSPNetwork(GRUDecoder(64, 32), 32, layers_per_stack=1), 16_000, ["flute", "violin"])
+    return DDSPModule(DDSPNetwork(GRUDecoder(64, 32), 32, layers_per_mlp=1), 16_000, ["flute", "violin"])
 
 
 @pytest.fixture

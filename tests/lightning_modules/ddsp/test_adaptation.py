@@ -8,10 +8,10 @@ from lightning_modules.ddsp.adaptation import (
     Adaptation,
     adapt,
     detect_notes,
-    map_loudness,
     octaves_into_range,
     silence_gate,
 )
+from lightning_modules.ddsp.loudness_mapping import map_loudness
 from lightning_modules.ddsp.pitch_repair import hz_to_midi, midi_to_hz, repair_pitch
 from lightning_modules.ddsp.statistics import TargetStatistics
 

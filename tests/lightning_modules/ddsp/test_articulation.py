@@ -24,7 +24,7 @@ def melody(seed: int, delay_frames: int = 0, attack_frames: int = 1, level_db: f
 
 
 def right_share(articulation: Articulation, source: Features, target: Features) -> float:
-    heard = hz_to_midi(articulation.speak(source).f0_hz)
+    heard = hz_to_midi(articulation.articulate(source).f0_hz)
     return float(((heard - hz_to_midi(target.f0_hz)).abs() < 0.5).float().mean())
 
 
@@ -50,7 +50,7 @@ def test_untrained_it_changes_nothing(midi, level_db, n_frames):
     pitch, confidence, loudness = (torch.full((1, n_frames), value) for value in (midi, 1.0, level_db))
     source = Features(midi_to_hz(pitch), confidence, loudness)
     with torch.inference_mode():
-        spoken = Articulation().speak(source)
+        spoken = Articulation().articulate(source)
     torch.testing.assert_close(spoken.f0_hz, source.f0_hz)
     torch.testing.assert_close(spoken.loudness_db, source.loudness_db)
 
@@ -68,7 +68,7 @@ def test_each_source_is_brought_to_the_instruments_time(trained, attack, delay):
 def test_the_instruments_loudness_is_learnt(trained):
     source, target = melody(1000, 0, 1), melody(1000, 10, 8, -26.0)
     with torch.inference_mode():
-        error = (trained.speak(source).loudness_db - target.loudness_db).abs().mean()
+        error = (trained.articulate(source).loudness_db - target.loudness_db).abs().mean()
     assert error < 1.5 < (source.loudness_db - target.loudness_db).abs().mean()
 
 
@@ -77,7 +77,7 @@ def test_it_knows_intervals_and_no_notes(trained):
     source = melody(1000)
     higher = source._replace(f0_hz=source.f0_hz * 2 ** (16 / 12))
     with torch.inference_mode():
-        low, high = trained.speak(source), trained.speak(higher)
+        low, high = trained.articulate(source), trained.articulate(higher)
     interval = hz_to_midi(high.f0_hz) - hz_to_midi(low.f0_hz)
     torch.testing.assert_close(interval, torch.full_like(interval, 16.0))
     torch.testing.assert_close(high.loudness_db, low.loudness_db, atol=1e-3, rtol=0)
@@ -87,7 +87,7 @@ def test_a_softer_recording_is_played_in_the_same_time(trained):
     source = melody(1000)
     softer = source._replace(loudness_db=source.loudness_db - 15.0)
     with torch.inference_mode():
-        torch.testing.assert_close(trained.speak(softer).f0_hz, trained.speak(source).f0_hz)
+        torch.testing.assert_close(trained.articulate(softer).f0_hz, trained.articulate(source).f0_hz)
 
 
 def test_the_pitch_term_is_the_log_likelihood_of_a_right_moment():

@@ -85,7 +85,7 @@ def test_equal_sources_give_equal_results(small_module):
 
 def test_the_instrument_and_its_statistics_are_in_the_checkpoint(small_module, tone_batch):
     train(small_module, tone_batch, 2)
-    loaded = DDSPModule(DDSPNetwork(GRUDecoder(64, 32), 32, layers_per_stack=1), 16_000, ["flute", "violin"])
+    loaded = DDSPModule(DDSPNetwork(GRUDecoder(64, 32), 32, layers_per_mlp=1), 16_000, ["flute", "violin"])
     loaded.load_state_dict(small_module.state_dict())
     assert loaded.trained_instruments.known.tolist() == [False, True]
     assert loaded.statistics.mean_midi().item() == pytest.approx(64, abs=0.5)  # 330 Hz is E4

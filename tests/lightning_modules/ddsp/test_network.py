@@ -10,12 +10,12 @@ from lightning_modules.ddsp.network import DDSPNetwork, scale_f0, scale_loudness
 @pytest.mark.parametrize(
     ("network", "parameters"),
     [
-        (lambda: DDSPNetwork(GRUDecoder(512, 256), 256, layers_per_stack=2), 1_022_078),
-        (lambda: DDSPNetwork(GRUDecoder(512, 256), 256, layers_per_stack=1), 823_166),
-        (lambda: DDSPNetwork(GRUDecoder(1024, 512), 512, layers_per_stack=3), 4_801_150),
-        (lambda: DDSPNetwork(GRUDecoder(2, 256), layers_per_stack=0), 232_314),
+        (lambda: DDSPNetwork(GRUDecoder(512, 256), 256, layers_per_mlp=2), 1_022_078),
+        (lambda: DDSPNetwork(GRUDecoder(512, 256), 256, layers_per_mlp=1), 823_166),
+        (lambda: DDSPNetwork(GRUDecoder(1024, 512), 512, layers_per_mlp=3), 4_801_150),
+        (lambda: DDSPNetwork(GRUDecoder(2, 256), layers_per_mlp=0), 232_314),
     ],
-    ids=["document", "one layer a stack", "large", "tiny"],
+    ids=["document", "one layer an MLP", "large", "tiny"],
 )
 def test_parameter_counts_are_the_documented_ones(network, parameters):
     assert sum(p.numel() for p in network().parameters()) == parameters
@@ -27,11 +27,11 @@ def test_inputs_are_scaled_to_the_unit_range():
     assert scale_loudness(torch.tensor([-80.0, -40.0, 0.0])).tolist() == [0.0, 0.5, 1.0]
 
 
-def test_input_stacks_share_nothing():
+def test_input_mlps_share_nothing():
     network = DDSPNetwork(GRUDecoder())
-    f0_parameters = {p.data_ptr() for p in network.f0_stack.parameters()}
-    assert f0_parameters.isdisjoint(p.data_ptr() for p in network.loudness_stack.parameters())
-    assert not torch.equal(network.f0_stack[0].weight, network.loudness_stack[0].weight)
+    f0_parameters = {p.data_ptr() for p in network.f0_mlp.parameters()}
+    assert f0_parameters.isdisjoint(p.data_ptr() for p in network.loudness_mlp.parameters())
+    assert not torch.equal(network.f0_mlp[0].weight, network.loudness_mlp[0].weight)
 
 
 DECODERS = [
@@ -63,8 +63,8 @@ def test_the_future_changes_nothing(decoder):
     later = loudness_db.clone()
     later[:, 20:] = 0.0
     a, b = network(f0_hz, loudness_db)[0], network(f0_hz, later)[0]
-    torch.testing.assert_close(a.harmonics[:, :20], b.harmonics[:, :20])
-    assert not torch.allclose(a.harmonics[:, 20:], b.harmonics[:, 20:])
+    torch.testing.assert_close(a.harmonic_distribution[:, :20], b.harmonic_distribution[:, :20])
+    assert not torch.allclose(a.harmonic_distribution[:, 20:], b.harmonic_distribution[:, 20:])
 
 
 def test_dilated_decoder_sees_1020_frames_back():

@@ -5,18 +5,12 @@ import math
 import pytest
 import torch
 
+from lightning_modules.ddsp.additive import harmonic_audio, phase_cycles
 from lightning_modules.ddsp.controls import Controls, exp_sigmoid, physical_controls
+from lightning_modules.ddsp.filtered_noise import noise_audio, noise_filters
+from lightning_modules.ddsp.hop_grid import hop_samples, n_hops, on_hop_grid
 from lightning_modules.ddsp.network import RawControls
-from lightning_modules.ddsp.synthesizers import (
-    Synthesizer,
-    harmonic_audio,
-    hop_samples,
-    n_hops,
-    noise_audio,
-    noise_filters,
-    on_hop_grid,
-    phase_cycles,
-)
+from lightning_modules.ddsp.synthesizers import Synthesizer
 
 
 def controls_of(f0_hz, amplitude=0.5, harmonics=(1.0,)):

@@ -14,7 +14,7 @@ from tests.two_processes import assert_two_equal_one, train_on
 def noiseless():
     """No filtered noise: every process draws its own. Plain gradient descent: see `assert_two_equal_one`."""
     torch.manual_seed(0)
-    network = DDSPNetwork(GRUDecoder(64, 32), 32, layers_per_stack=1, n_noise_bands=0)
+    network = DDSPNetwork(GRUDecoder(64, 32), 32, layers_per_mlp=1, n_noise_bands=0)
     return DDSPModule(
         network,
         16_000,

@@ -23,11 +23,11 @@ def tone(hz, instrument="dull", n_samples=N_SAMPLES):
     return 0.3 * sum(gain * torch.sin((k + 1) * phase) for k, gain in enumerate(GAINS[instrument]))[None]
 
 
-def build(instruments=INSTRUMENTS, forgetting=0.5, **settings):
+def build(instruments=INSTRUMENTS, history_dropout=0.5, **settings):
     """8 kHz, 129 + 24 bins, slices of eight patches."""
     torch.manual_seed(0)
     n_bins = N_FFT // 2 + 1
-    trunk = {
+    encoder = {
         "n_bins": n_bins + N_SEMITONES,
         "patch_frames": PATCH,
         "channels": (4, 8),
@@ -42,9 +42,9 @@ def build(instruments=INSTRUMENTS, forgetting=0.5, **settings):
         "discriminator_optimizer": lambda parameters: torch.optim.AdamW(parameters, lr=2e-3),
     }
     return DisentangledModule(
-        StyleEncoder(**trunk),
-        ContentEncoder(**trunk),
-        Decoder(n_bins, PATCH, SIZE, 1, 2, 64, window=4, forgetting=forgetting),
+        StyleEncoder(**encoder),
+        ContentEncoder(**encoder),
+        Decoder(n_bins, PATCH, SIZE, 1, 2, 64, window=4, history_dropout=history_dropout),
         RATE,
         instruments,
         Representation(N_FFT, HOP, N_SEMITONES),

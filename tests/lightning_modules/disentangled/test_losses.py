@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from lightning_modules.disentangled.losses import (
-    confusion,
     hsic,
     info_nce,
+    instrument_confusion,
+    instrument_cross_entropy,
     margin,
-    naming,
     perceptual_distance,
     spectral_convergence,
     spectral_difference,
@@ -102,23 +102,27 @@ def test_margin_of_one_place_is_its_square_and_of_opposite_ones_zero():
 
 def test_one_class_costs_nothing_and_does_not_crash():
     styles, one = torch.randn(4, 6, requires_grad=True), torch.zeros(4, dtype=torch.long)
-    loss = margin(styles, one) + info_nce(styles, one) + confusion(styles[:, :2], torch.tensor([True, False]))
+    loss = (
+        margin(styles, one)
+        + info_nce(styles, one)
+        + instrument_confusion(styles[:, :2], torch.tensor([True, False]))
+    )
     loss.backward()
     assert styles.grad.isfinite().all()
     assert margin(styles, one).item() == 0
-    assert confusion(styles[:, :2], torch.tensor([True, False])).item() == 0
+    assert instrument_confusion(styles[:, :2], torch.tensor([True, False])).item() == 0
 
 
 def test_naming_at_chance_is_the_log_of_the_instruments_that_are_there():
-    assert naming(torch.zeros(4, 2), TWO, ALL).item() == pytest.approx(math.log(2))
-    with_absent = naming(torch.zeros(4, 8), TWO, torch.arange(8) < 2)
+    assert instrument_cross_entropy(torch.zeros(4, 2), TWO, ALL).item() == pytest.approx(math.log(2))
+    with_absent = instrument_cross_entropy(torch.zeros(4, 8), TWO, torch.arange(8) < 2)
     assert with_absent.item() == pytest.approx(math.log(2))
 
 
 def test_confusion_is_least_for_a_guess_and_knows_no_right_answer():
-    assert confusion(torch.full((4, 2), 3.0), ALL).item() == pytest.approx(0, abs=1e-6)
+    assert instrument_confusion(torch.full((4, 2), 3.0), ALL).item() == pytest.approx(0, abs=1e-6)
     sure = torch.tensor([[4.0, -4.0]]).expand(4, 2)
-    assert confusion(sure, ALL).item() == pytest.approx(confusion(-sure, ALL).item())
-    assert confusion(sure, ALL).item() > 3
+    assert instrument_confusion(sure, ALL).item() == pytest.approx(instrument_confusion(-sure, ALL).item())
+    assert instrument_confusion(sure, ALL).item() > 3
     with_absent = torch.cat([torch.zeros(4, 2), sure], dim=1)
-    assert confusion(with_absent, torch.arange(4) < 2).item() == pytest.approx(0, abs=1e-6)
+    assert instrument_confusion(with_absent, torch.arange(4) < 2).item() == pytest.approx(0, abs=1e-6)

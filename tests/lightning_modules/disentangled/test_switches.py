@@ -9,7 +9,9 @@ from tests.two_processes import slowed
 
 def comparing_nothing():
     """Without the terms that compare the recordings of a batch with one another: a half has fewer of them."""
-    return slowed(build(forgetting=0.0, loss_weights=LossWeights(hsic=0, info_nce=0, margin=0)), 1e-2, 1e-2)
+    return slowed(
+        build(history_dropout=0.0, loss_weights=LossWeights(hsic=0, info_nce=0, margin=0)), 1e-2, 1e-2
+    )
 
 
 def test_two_half_batches_are_a_whole(pair_batch):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_modules.layers.mamba import LONGEST_STEP, SHORTEST_STEP, Mamba
+from lightning_modules.layers.mamba import DT_MAX, DT_MIN, Mamba
 
 
 def layer(d_model=24, **sizes):
@@ -47,16 +47,16 @@ def test_names_and_shapes_are_upstreams():
 
 def test_first_durations_lie_in_their_range():
     durations = torch.nn.functional.softplus(layer(256).dt_proj.bias)
-    assert durations.min() >= SHORTEST_STEP * 0.999
-    assert durations.max() <= LONGEST_STEP * 1.001
+    assert durations.min() >= DT_MIN * 0.999
+    assert durations.max() <= DT_MAX * 1.001
     assert 0.8 < (durations < 0.01).float().mean() / 0.5 < 1.2  # half of them below the geometric mean
 
 
 @pytest.mark.parametrize("sizes", [[1] * 20, [3, 17], [19, 1], [2, 5, 13]])
 def test_blocks_equal_the_whole(sizes):
     mamba, x = layer(), torch.randn(2, 20, 24)
-    memory = {}
-    heard = torch.cat([mamba(block, memory) for block in x.split(sizes, dim=1)], dim=1)
+    cache = {}
+    heard = torch.cat([mamba(block, cache) for block in x.split(sizes, dim=1)], dim=1)
     torch.testing.assert_close(heard, mamba(x), atol=1e-6, rtol=1e-5)
 
 

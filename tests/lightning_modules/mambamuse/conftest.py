@@ -7,7 +7,7 @@ import torch
 
 from datamodules.batch import TransferBatch
 from lightning_modules.mambamuse import MambaMuseModule
-from lightning_modules.mambamuse.discriminators import PeriodsAndScales
+from lightning_modules.mambamuse.discriminators import HiFiGANDiscriminator
 from lightning_modules.mambamuse.network import UNet
 
 SIZES = {"channels": (4, 8, 8, 16, 16), "n_mamba": (1, 1, 1, 1, 1), "n_decoder_mamba": (1, 1, 1, 1)}
@@ -26,7 +26,7 @@ def network(**settings):
 
 def build(causal=False, with_judge=True, **settings):
     torch.manual_seed(1)
-    judge = PeriodsAndScales((2, 3), (4, 8), n_scales=2, scale_channels=16) if with_judge else None
+    judge = HiFiGANDiscriminator((2, 3), (4, 8), n_scales=2, scale_channels=16) if with_judge else None
     return MambaMuseModule(
         network(causal=causal, window=400),
         judge,

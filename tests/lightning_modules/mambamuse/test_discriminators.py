@@ -2,7 +2,7 @@
 
 import torch
 
-from lightning_modules.mambamuse.discriminators import PeriodDiscriminator, PeriodsAndScales
+from lightning_modules.mambamuse.discriminators import HiFiGANDiscriminator, PeriodDiscriminator
 
 
 def count(part):
@@ -10,14 +10,14 @@ def count(part):
 
 
 def test_parameters():
-    both = PeriodsAndScales()
-    assert count(both.periods) == 41_105_770
-    assert count(both.scales) == 29_618_821
+    both = HiFiGANDiscriminator()
+    assert count(both.period_discriminators) == 41_105_770
+    assert count(both.scale_discriminators) == 29_618_821
 
 
 def small():
     torch.manual_seed(0)
-    return PeriodsAndScales((2, 3), (4, 8), n_scales=3, scale_channels=16)
+    return HiFiGANDiscriminator((2, 3), (4, 8), n_scales=3, scale_channels=16)
 
 
 def test_any_length_is_judged_by_every_part():

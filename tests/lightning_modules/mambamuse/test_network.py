@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_modules.layers.network_size import NetworkSizeError
-from lightning_modules.mambamuse.adain import AdaptiveNormalisation, Statistics, averaged, statistics
+from lightning_modules.mambamuse.adain import AdaIN, ChannelStatistics, channel_statistics, mean_statistics
 from lightning_modules.mambamuse.network import StyleStrengths, UNet
 from tests.lightning_modules.mambamuse.conftest import network, tone
 
@@ -18,9 +18,9 @@ def count(part):
 def test_the_documents_parameters():
     unet = UNet()
     assert count(unet) == 4_205_186
-    assert [count(block) for block in unet.blocks] == [24_512, 90_752, 333_056, 1_272_320, 1_710_592]
-    assert [count(stage) for stage in unet.stages] == [562_560, 148_160, 48_992, 14_128]
-    assert count(unet.last) == 114
+    assert [count(block) for block in unet.encoder] == [24_512, 90_752, 333_056, 1_272_320, 1_710_592]
+    assert [count(block) for block in unet.decoder] == [562_560, 148_160, 48_992, 14_128]
+    assert count(unet.head) == 114
 
 
 def test_the_causal_network_has_the_same_parameters():
@@ -40,7 +40,7 @@ def test_other_strides_pool_and_raise_by_as_much():
     assert unet.stride == 48
     assert [skip.shape[1] for skip in encoded.skips] == [60, 20, 10, 5]
     assert unet.decode(encoded).shape == (1, 5 * unet.stride)
-    assert [len(stage.layers) for stage in unet.stages] == [1, 0, 0, 0]
+    assert [len(block.mamba_blocks) for block in unet.decoder] == [1, 0, 0, 0]
 
 
 def test_every_parameter_has_a_gradient():
@@ -61,21 +61,24 @@ def test_unfitting_sizes_are_named():
 
 def test_adain_gives_each_channel_the_references_mean_and_deviation_over_time():
     content, reference = torch.randn(1, 4000, 3), torch.randn(1, 900, 3) * 5 + torch.tensor([1.0, -2.0, 3.0])
-    styled = statistics(AdaptiveNormalisation()(content, statistics(reference), strength=1.0))
-    torch.testing.assert_close(styled.mean, statistics(reference).mean, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(styled.deviation, statistics(reference).deviation, atol=1e-3, rtol=1e-3)
+    styled = channel_statistics(AdaIN()(content, channel_statistics(reference), strength=1.0))
+    for value, wanted in zip(styled, channel_statistics(reference), strict=True):
+        torch.testing.assert_close(value, wanted, atol=1e-3, rtol=1e-3)
 
 
 def test_statistics_are_over_time_and_not_over_channels():
     """Channels that differ and do not change: over time nothing varies, over channels all would."""
     still = torch.tensor([1.0, 5.0, -3.0]).expand(1, 50, 3)
-    assert statistics(still).deviation.max() < 0.01
-    torch.testing.assert_close(statistics(still).mean.flatten(), still[0, 0])
+    assert channel_statistics(still).deviation.max() < 0.01
+    torch.testing.assert_close(channel_statistics(still).mean.flatten(), still[0, 0])
 
 
 def test_half_strength_lies_half_way():
-    content, style = torch.randn(1, 50, 3), Statistics(torch.zeros(1, 1, 3), torch.full((1, 1, 3), 2.0))
-    none, half, full = (AdaptiveNormalisation()(content, style, strength) for strength in (0.0, 0.5, 1.0))
+    content, style = (
+        torch.randn(1, 50, 3),
+        ChannelStatistics(torch.zeros(1, 1, 3), torch.full((1, 1, 3), 2.0)),
+    )
+    none, half, full = (AdaIN()(content, style, strength) for strength in (0.0, 0.5, 1.0))
     assert none is content
     torch.testing.assert_close(half, (content + full) / 2)
 
@@ -83,22 +86,22 @@ def test_half_strength_lies_half_way():
 def test_several_references_are_averaged_whatever_their_lengths():
     unet, references = network(), [torch.randn(1, 700), torch.randn(1, 1900)]
     both = unet.style(references)
-    for place, *each in zip(both, *(unet.style([one]) for one in references), strict=True):
-        torch.testing.assert_close(place.mean, averaged(each).mean)
-        torch.testing.assert_close(place.deviation, (each[0].deviation + each[1].deviation) / 2)
+    for level, *each in zip(both, *(unet.style([one]) for one in references), strict=True):
+        torch.testing.assert_close(level.mean, mean_statistics(each).mean)
+        torch.testing.assert_close(level.deviation, (each[0].deviation + each[1].deviation) / 2)
 
 
 def test_running_statistics_of_a_long_stationary_signal_are_those_of_the_whole():
     content = torch.randn(1, 6000, 2) * 3 + 7
-    plain = Statistics(torch.zeros(1, 1, 2), torch.ones(1, 1, 2))
-    normalised = AdaptiveNormalisation(window=2000)(content, plain, 1.0)[:, 3000:]
-    whole = AdaptiveNormalisation()(content, plain, 1.0)[:, 3000:]
+    plain = ChannelStatistics(torch.zeros(1, 1, 2), torch.ones(1, 1, 2))
+    normalised = AdaIN(window=2000)(content, plain, 1.0)[:, 3000:]
+    whole = AdaIN()(content, plain, 1.0)[:, 3000:]
     assert (normalised - whole).abs().mean() < 0.1
 
 
 def test_running_statistics_begin_with_what_was_heard_and_follow_a_change():
     content = torch.cat([torch.full((1, 300, 1), 4.0), torch.full((1, 300, 1), -2.0)], dim=1)
-    running = AdaptiveNormalisation(window=50)._running(content, 50, None)
+    running = AdaIN(window=50)._moving_statistics(content, 50, None)
     torch.testing.assert_close(running.mean[:, :300], content[:, :300])
     step = 6 * torch.exp(-torch.arange(1, 301) / 50) - 2  # e⁻¹ of the change is left after one window
     torch.testing.assert_close(running.mean[0, 300:, 0], step, atol=0.02, rtol=0)
@@ -115,11 +118,11 @@ def test_the_reference_changes_the_result_and_without_style_it_does_not(causal):
 
 
 def test_content_and_the_same_twice_as_strong_are_styled_alike():
-    style = statistics(torch.randn(1, 100, 3))
+    style = channel_statistics(torch.randn(1, 100, 3))
     content = torch.randn(1, 400, 3)
-    place = AdaptiveNormalisation()
+    adain = AdaIN()
     torch.testing.assert_close(
-        place(2 * content, style, 1.0), place(content, style, 1.0), atol=1e-4, rtol=1e-3
+        adain(2 * content, style, 1.0), adain(content, style, 1.0), atol=1e-4, rtol=1e-3
     )
 
 

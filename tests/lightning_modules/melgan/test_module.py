@@ -97,7 +97,7 @@ def test_the_output_follows_the_source_and_not_its_polarity(vocoder):
 
 def test_an_offset_of_the_generator_is_not_heard(vocoder):
     with torch.inference_mode():
-        vocoder.network.last.bias += 0.5
+        vocoder.network.conv_post.bias += 0.5
         raw = vocoder.network(vocoder.mel(tone(n_samples=SAMPLE_RATE), SAMPLE_RATE))
         heard = vocoder.transfer(tone(n_samples=SAMPLE_RATE))
     assert heard[:, SAMPLE_RATE // 2 :].mean().abs() < 0.02 * raw.mean().abs()

@@ -13,7 +13,7 @@ from lightning_modules.pix2pix.phase import (
     SourcePhase,
     direction,
     phase_images,
-    turned,
+    rotated,
 )
 from lightning_modules.pix2pix.spectrogram import Spectrogram
 from tests.lightning_modules.pix2pix.conftest import tone
@@ -45,7 +45,7 @@ def test_a_turn_turns_what_it_covers_and_nothing_above():
     source = spectrum_of(torch.randn(1, 640))
     turn = torch.zeros(1, 2, 100, source.shape[-1])
     turn[:, 0], turn[:, 1] = -1.0, 2.0  # 1 is added to the real part: a quarter turn
-    angle = (turned(source, turn) * source.conj()).angle()
+    angle = (rotated(source, turn) * source.conj()).angle()
     torch.testing.assert_close(angle[:, :100], torch.full_like(angle[:, :100], math.pi / 2))
     torch.testing.assert_close(angle[:, 100:], torch.zeros_like(angle[:, 100:]), atol=1e-5, rtol=0)
 
@@ -82,11 +82,11 @@ def test_a_second_network_sees_magnitudes_and_phase_and_does_not_teach_the_first
     directions = phase.directions(source, images, images[:, :0])
     (directions * direction(source).conj()).imag.square().sum().backward()
     assert images.grad is None
-    assert all(parameter.grad.abs().sum() > 0 for parameter in phase.network.down.parameters())
+    assert all(parameter.grad.abs().sum() > 0 for parameter in phase.network.encoder.parameters())
 
 
 def test_silence_has_no_phase_and_a_finite_gradient():
     turn = torch.full((1, 2, 129, 4), -1.0, requires_grad=True)
-    result = turned(torch.zeros(1, 129, 4, dtype=torch.complex64), turn)
+    result = rotated(torch.zeros(1, 129, 4, dtype=torch.complex64), turn)
     result.abs().sum().backward()
     assert not result.any() and turn.grad.isfinite().all()

@@ -6,14 +6,11 @@ import types
 import pytest
 import torch
 
+from lightning_modules.layers.scan import chunked_scan, compiled_scan, cuda_scan, selective_scan
 from lightning_modules.layers.scan.arguments import prepared
-from lightning_modules.layers.scan.chunked import chunked
-from lightning_modules.layers.scan.compiled import compiled
-from lightning_modules.layers.scan.cuda import kernels
-from lightning_modules.layers.scan.selective_scan import selective_scan
 
-NAMES = ("u", "delta", "decay", "write", "read", "state")
-IMPLEMENTATIONS = pytest.mark.parametrize("scan", [chunked, compiled], ids=["chunked", "compiled"])
+NAMES = ("u", "delta", "A", "B", "C", "state")
+IMPLEMENTATIONS = pytest.mark.parametrize("scan", [chunked_scan, compiled_scan], ids=["chunked", "compiled"])
 LENGTHS = [1, 2, 7, 8, 9, 63, 64, 65, 100, 255, 256, 257, 512, 777, 1024, 5000]
 
 
@@ -34,13 +31,13 @@ def arguments(n_steps, dtype=torch.float64, n_batch=2, n_channels=5, n_states=3,
     return [part.to(dtype).requires_grad_() for part in parts]
 
 
-def definition(u, delta, decay, write, read, state):
+def definition(u, delta, A, B, C, state):
     """One step after the other, as the equations stand in the module's docstring."""
     heard = []
     for t in range(u.shape[1]):
-        taken_in = (delta[:, t] * u[:, t]).unsqueeze(-1) * write[:, t].unsqueeze(1)
-        state = (delta[:, t].unsqueeze(-1) * decay).exp() * state + taken_in
-        heard.append((state * read[:, t].unsqueeze(1)).sum(-1))
+        taken_in = (delta[:, t] * u[:, t]).unsqueeze(-1) * B[:, t].unsqueeze(1)
+        state = (delta[:, t].unsqueeze(-1) * A).exp() * state + taken_in
+        heard.append((state * C[:, t].unsqueeze(1)).sum(-1))
     return torch.stack(heard, 1), state
 
 
@@ -82,8 +79,8 @@ def test_no_duration_overflows(scan, durations):
     for value in values_and_gradients(scan, parts).values():
         assert value.isfinite().all()
     if durations >= 1e6:
-        u, delta, _, write, read, _ = parts
-        now = delta * u * (write * read).sum(-1, keepdim=True)
+        u, delta, _, B, C, _ = parts
+        now = delta * u * (B * C).sum(-1, keepdim=True)
         torch.testing.assert_close(scan(*parts).y, now, rtol=1e-5, atol=1.0)
 
 
@@ -103,11 +100,11 @@ def test_extreme_durations_beside_small_ones_have_the_definitions_gradients(scan
 def test_blocks_with_carried_state_equal_the_whole(scan, split):
     parts = arguments(200)
 
-    def in_two(u, delta, decay, write, read, state):
-        first, second = ([x[:, part] for x in (u, delta, write, read)] for part in
+    def in_two(u, delta, A, B, C, state):
+        first, second = ([x[:, part] for x in (u, delta, B, C)] for part in
                          (slice(split), slice(split, None)))  # fmt: skip
-        y1, state = scan(first[0], first[1], decay, first[2], first[3], state)
-        y2, state = scan(second[0], second[1], decay, second[2], second[3], state)
+        y1, state = scan(first[0], first[1], A, first[2], first[3], state)
+        y2, state = scan(second[0], second[1], A, second[2], second[3], state)
         return torch.cat([y1, y2], 1), state
 
     whole = values_and_gradients(scan, parts)
@@ -117,14 +114,12 @@ def test_blocks_with_carried_state_equal_the_whole(scan, split):
 
 @IMPLEMENTATIONS
 def test_step_by_step_equals_the_whole(scan):
-    u, delta, decay, write, read, state = (part.detach() for part in arguments(40))
+    u, delta, A, B, C, state = (part.detach() for part in arguments(40))
     heard, now = [], state
     for t in range(40):
-        y, now = scan(
-            *(x[:, t : t + 1] for x in (u, delta)), decay, write[:, t : t + 1], read[:, t : t + 1], now
-        )
+        y, now = scan(*(x[:, t : t + 1] for x in (u, delta)), A, B[:, t : t + 1], C[:, t : t + 1], now)
         heard.append(y)
-    whole = scan(u, delta, decay, write, read, state)
+    whole = scan(u, delta, A, B, C, state)
     torch.testing.assert_close(torch.cat(heard, 1), whole.y)
     torch.testing.assert_close(now, whole.state)
 
@@ -193,14 +188,14 @@ def upstream_reference():
 def test_equals_upstreams_reference(n_steps):
     reference = upstream_reference()
 
-    def upstream(u, delta, decay, write, read):
-        u, delta, write, read = (x.transpose(1, 2) for x in (u, delta, write, read))
-        y, state = reference(u, delta, decay, write, read, return_last_state=True)
+    def upstream(u, delta, A, B, C):
+        u, delta, B, C = (x.transpose(1, 2) for x in (u, delta, B, C))
+        y, state = reference(u, delta, A, B, C, return_last_state=True)
         return y.transpose(1, 2), state
 
     parts = arguments(n_steps, torch.float32)[:5]
     expected = values_and_gradients_of_five(upstream, parts)
-    for scan in (chunked, compiled):
+    for scan in (chunked_scan, compiled_scan):
         for value, wanted in zip(values_and_gradients_of_five(scan, parts), expected, strict=True):
             torch.testing.assert_close(value, wanted, rtol=1e-4, atol=1e-4)
 
@@ -216,6 +211,6 @@ def test_the_cuda_kernels_equal_the_chunks():
     parts = [
         part.detach().cuda().requires_grad_() for part in arguments(1000, torch.float32, n_states=16)[:5]
     ]
-    expected = values_and_gradients_of_five(chunked, parts)
-    for value, wanted in zip(values_and_gradients_of_five(kernels, parts), expected, strict=True):
+    expected = values_and_gradients_of_five(chunked_scan, parts)
+    for value, wanted in zip(values_and_gradients_of_five(cuda_scan, parts), expected, strict=True):
         torch.testing.assert_close(value, wanted, rtol=1e-3, atol=1e-3)
