@@ -47,7 +47,7 @@ def mel_distance(
     """
     bands = mel_filters(sample_rate, n_fft, n_mels).T.to(preds)
     bands = bands / bands.amax(1, keepdim=True)
-    log_mels = (
+    log_preds, log_target = (
         (bands @ stft_magnitude(audio, n_fft, hop) / (n_fft / 4) + floor).log() for audio in (preds, target)
     )
-    return l1_loss(*log_mels)
+    return l1_loss(log_preds, log_target)

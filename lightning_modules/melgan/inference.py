@@ -117,8 +117,8 @@ class ProductGenerator:
     def _residual(self, block: Any) -> Residual:
         _, _, dilated, _, pointwise = block.block.children()
         bias = (pointwise.bias + block.shortcut.bias).detach().to(self.dtype)
-        matrices = [self._matrix(layer.weight[..., 0]) for layer in (pointwise, block.shortcut)]
-        return Residual(self._convolution(dilated), *matrices, bias)
+        ends = [self._matrix(layer.weight[..., 0]) for layer in (pointwise, block.shortcut)]
+        return Residual(self._convolution(dilated), ends[0], ends[1], bias)
 
     def _upsampling(self, layer: Any) -> Upsampling:
         ratio = layer.stride[0]
