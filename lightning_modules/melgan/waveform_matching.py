@@ -114,7 +114,7 @@ class WaveformMatching:
         return self._compared(reference) | {"content": self._compared(source)["content"]}
 
     def distances(self, heard: Heard, goal: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
-        """The terms: distances of what is heard from the `goal`."""
+        """The terms: the distances of the features from the `goal`."""
         return {name: feature_distance(part, goal[name]) for name, part in self._compared(heard).items()}
 
     def _compared(self, heard: Heard) -> dict[str, list[Tensor]]:
