@@ -1,30 +1,27 @@
 """Lightning callbacks: what happens beside training; `tracking` records a run, `plots` draws its pictures."""
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_FILES = {
-    "AudioExamples": "audio_examples",
-    "BestAndLast": "checkpointing",
-    "WholeCheckpoints": "checkpointing",
-    "Curriculum": "curriculum",
-    "Disentanglement": "disentanglement",
-    "EvaluationBatches": "evaluation_batches",
-    "Histories": "histories",
-    "PredictionFiles": "predictions",
-    "PretrainedParts": "pretrained",
-    "RandomNumbers": "random_numbers",
-    "RateRamp": "range_test",
-    "RegisteredModel": "model_registry",
-    "RunRecord": "run_record",
-    "SystemMetrics": "system_metrics",
-    "TestTableArtifact": "test_table",
-    "TransferCost": "transfer_cost",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a callback when it is asked for: commands that only read runs need no Lightning."""
-    if name not in _FILES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"callbacks.{_FILES[name]}"), name)
+# Commands that only read runs need no Lightning, so a callback is imported when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules={"tracking", "plots"},
+    submod_attrs={
+        "audio_examples": ["AudioExamples"],
+        "checkpointing": ["BestAndLast", "WholeCheckpoints"],
+        "curriculum": ["Curriculum"],
+        "disentanglement": ["Disentanglement"],
+        "evaluation_batches": ["EvaluationBatches"],
+        "histories": ["Histories"],
+        "model_registry": ["RegisteredModel"],
+        "predictions": ["PredictionFiles"],
+        "pretrained": ["PretrainedParts"],
+        "random_numbers": ["RandomNumbers"],
+        "range_test": ["RateRamp"],
+        "run_record": ["RunRecord"],
+        "test_table": ["TestTableArtifact"],
+        "time_guard": ["TimeGuard"],
+        "tracking.system_metrics": ["SystemMetrics"],
+        "transfer_cost": ["TransferCost"],
+    },
+)

@@ -26,10 +26,10 @@ from callbacks.model_registry import RegisteredModel
 from callbacks.predictions import PredictionFiles
 from callbacks.random_numbers import RandomNumbers
 from callbacks.run_record import RunRecord
-from callbacks.tracking.system_metrics import SystemMetrics
 from callbacks.test_table import TestTableArtifact
 from callbacks.time_guard import TimeGuard
 from callbacks.tracking import checkpoints
+from callbacks.tracking.system_metrics import SystemMetrics
 from callbacks.tracking.tracker import RunTracker, new_run_name
 from callbacks.transfer_cost import TransferCost
 from experiments.command_line.launchers import process_settings
