@@ -41,8 +41,9 @@ def test_experiments_differ_in_the_decoder_only(name):
 def test_the_room_has_three_seconds_and_comes_in_late():
     cli = build("ddsp", "--scale", "paper")
     assert cli.model.synthesizer.reverb.impulse_response.numel() == 48_000
-    scheduled = [callback.init_args.get("attribute") for callback in cli.config.trainer.callbacks]
-    assert scheduled == ["spectral_loss.n_scales", "synthesizer.reverb.wet", None]
+    curriculum = cli.config.curriculum.points
+    assert list(curriculum) == ["spectral_loss.n_scales", "synthesizer.reverb.wet", "learning_rate"]
+    assert curriculum["synthesizer.reverb.wet"][0] == [0.05, 0.0]
 
 
 @pytest.mark.parametrize("scale", ["demo", "paper"])
@@ -50,7 +51,8 @@ def test_ablations_leave_out_what_they_name(scale):
     dry, as_played = (build(name, "--scale", scale) for name in ("ddsp_dry", "ddsp_as_played"))
     assert dry.model.synthesizer.reverb is None and dry.model.articulation is not None
     assert as_played.model.articulation is None and as_played.model.synthesizer.reverb is not None
-    assert len(dry.config.trainer.callbacks) == len(as_played.config.trainer.callbacks) - 1
+    assert not dry.config.curriculum.points["synthesizer.reverb.wet"]
+    assert as_played.config.curriculum.points["synthesizer.reverb.wet"]
 
 
 def test_without_noise_the_network_has_no_noise_outputs():

@@ -27,8 +27,7 @@ def test_the_paper_scale_is_the_documents(experiment):
 
 
 def points_of_curricula():
-    callbacks = build("mambamuse").config.trainer.callbacks
-    return {c.init_args.get("attribute", "learning_rate"): c.init_args.points for c in callbacks}
+    return build("mambamuse").config.curriculum.points
 
 
 def test_reconstruction_comes_first_and_segments_grow():

@@ -49,17 +49,14 @@ def test_style_is_trained_as_documented():
 @pytest.mark.parametrize("name", ["melgan_vocoder", "melgan_vocoder_mrstft", "melgan_style"])
 def test_curricula_end_on_the_modules_own_values(name, scale):
     cli = build(name, scale)
-    for callback in cli.config.trainer.callbacks:
-        attribute = callback.init_args.get("attribute")
-        if attribute:
-            owner, _, field = attribute.rpartition(".")
-            assert getattr(getattr(cli.model, owner), field) == callback.init_args.points[-1][1], attribute
+    for name, points in cli.config.curriculum.points.items():
+        owner, _, field = name.rpartition(".")
+        if owner and points is not None:
+            assert getattr(getattr(cli.model, owner), field) == points[-1][1], name
 
 
 def test_style_comes_in_the_documents_order():
     """Vocoder's spectrum, then adversarial, then siamese."""
-    begins = {}
-    for callback in build("melgan_style").config.trainer.callbacks:
-        points = callback.init_args.points
-        begins[callback.init_args.attribute.split(".")[1]] = points[0][0]
+    curriculum = build("melgan_style").config.curriculum.points
+    begins = {name.split(".")[-1]: points[0][0] for name, points in curriculum.items()}
     assert begins["stft"] <= begins["style_adversarial"] < begins["travel"] == begins["margin"]

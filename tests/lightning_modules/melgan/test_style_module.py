@@ -161,7 +161,7 @@ def test_a_frozen_vocoder_stands_still(style, batch, tmp_path):
 
 def test_segments_shorter_than_three_chunks_are_refused(style, batch):
     short = batch._replace(source=batch.source[:, :1000])
-    with pytest.raises(NetworkSizeError, match=r"1536 samples long.*have 1000: set segment_s.*0\.0960"):
+    with pytest.raises(NetworkSizeError, match=r"1536 samples long.*has 1000: set segment_s.*0\.0960"):
         style.domains(short)
 
 
