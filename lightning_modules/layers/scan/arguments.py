@@ -6,6 +6,7 @@ channel.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -39,9 +40,27 @@ class Prepared(NamedTuple):
 
 
 def prepared(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> Prepared:
-    """Lay out the arguments of `selective_scan` for an implementation, in at least float32."""
+    """Lay out the arguments of `selective_scan` for an implementation, in at least float32.
+
+    Raises:
+        ValueError: a shape does not fit the others; compiled code would read memory that is not its own.
+    """
     if state is None:
         state = A.new_zeros(len(u), *A.shape)
+    _require_fitting_shapes(u, A, {"delta": delta, "B": B, "C": C, "state": state})
     dtype = torch.promote_types(u.dtype, torch.float32)
     parts = (u, delta, A.T, B, C, state.transpose(1, 2))
     return Prepared(*(part.to(dtype).contiguous() for part in parts))
+
+
+def _require_fitting_shapes(u: Tensor, A: Tensor, parts: Mapping[str, Tensor]) -> None:
+    if u.ndim != 3 or A.ndim != 2 or len(A) != u.shape[2]:
+        raise ValueError(f"u is (b, l, d) and A (d, n), found {tuple(u.shape)} and {tuple(A.shape)}.")
+    b, length, d, n = *u.shape, A.shape[1]
+    wanted = {"delta": (b, length, d), "B": (b, length, n), "C": (b, length, n), "state": (b, d, n)}
+    for name, part in parts.items():
+        if tuple(part.shape) != wanted[name]:
+            raise ValueError(
+                f"{name} has to be {wanted[name]} beside u {tuple(u.shape)} and A {tuple(A.shape)}, found "
+                f"{tuple(part.shape)}."
+            )

@@ -31,9 +31,10 @@ def chunked_scan(
     however fast states decay. (A cumulative sum of input / decay, a single operation, overflows where the
     states of a chunk decay by more than e⁻⁸⁸, and would bound its length.)
     """
+    scan = prepared(u, delta, A, B, C, state)
     padding = (0, 0, 0, -u.shape[1] % ROW)  # steps without duration change no state
-    padded, delta, B, C = (pad(x, padding) for x in (u, delta, B, C))
-    y, last = _ChunkedScan.apply(*prepared(padded, delta, A, B, C, state))
+    in_time = {name: pad(getattr(scan, name), padding) for name in ("u", "delta", "B", "C")}
+    y, last = _ChunkedScan.apply(*scan._replace(**in_time))
     return Scanned(y[:, : u.shape[1]].to(u.dtype), last.transpose(1, 2))
 
 

@@ -37,3 +37,14 @@ def test_silence_and_too_short_have_no_rating(metric):
     silence = torch.zeros_like(noise())
     assert metric(silence, noise(), RATE).isnan() and metric(noise(), silence, RATE).isnan()
     assert metric(noise(0.05), noise(0.05, seed=1), RATE).isnan()
+
+
+@pytest.mark.parametrize(
+    ("n_bursts", "burst_s", "pause_s"), [(60, 0.25, 0.25), (60, 0.3, 0.21), (40, 0.5, 1.0)]
+)
+def test_pesq_of_many_utterances_is_a_value_and_no_crash(n_bursts: int, burst_s: float, pause_s: float):
+    burst = torch.cat([noise(burst_s), torch.zeros(1, round(pause_s * RATE))], dim=1)
+    target = burst.repeat(1, n_bursts)
+    hiss = noise(n_bursts * 1.5, seed=1)[:, : target.shape[1]]
+    nearly_clean, noisy = (pesq(target + level * hiss, target, RATE).item() for level in (1e-5, 0.1))
+    assert 4 < nearly_clean <= 4.65 and 1 < noisy < 3

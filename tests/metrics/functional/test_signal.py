@@ -151,3 +151,8 @@ def test_the_published_table_has_the_right_kind_of_values(quartet: Quartet):
     assert signal.lsd_mel_db(quartet.keyboard, target, RATE).mean() == pytest.approx(14.8, abs=3)
     assert signal.lsd_db(quartet.keyboard, target, RATE).mean() == pytest.approx(22.6, abs=3)
     assert signal.mr_stft(quartet.keyboard, target, RATE).mean() == pytest.approx(2.88, abs=0.6)
+
+
+def test_mcd_of_identical_signals_is_exactly_zero(quartet: Quartet):
+    assert signal.mcd_db(quartet.violin, quartet.violin, RATE).abs().max() == 0
+    assert signal.mcd_dtw_db(quartet.violin, quartet.violin, RATE).abs().max() == 0

@@ -214,3 +214,13 @@ def test_the_cuda_kernels_equal_the_chunks():
     expected = values_and_gradients_of_five(chunked_scan, parts)
     for value, wanted in zip(values_and_gradients_of_five(cuda_scan, parts), expected, strict=True):
         torch.testing.assert_close(value, wanted, rtol=1e-3, atol=1e-3)
+
+
+@IMPLEMENTATIONS
+@pytest.mark.parametrize("which", range(6), ids=NAMES)
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_shapes_that_do_not_fit_are_refused_and_no_foreign_memory_is_read(scan, which, dim):
+    parts = [part.detach() for part in arguments(16, n_batch=4)]
+    wrong = parts[which].narrow(dim, 0, 1)
+    with pytest.raises(ValueError, match=r"has to be|found"):
+        scan(*parts[:which], wrong, *parts[which + 1 :])
