@@ -109,7 +109,7 @@ def test_a_reference_may_have_any_length_and_one_serves_many(module, n_samples):
 def test_the_output_changes_with_the_reference_and_only_of_its_own_example(module, pair_batch):
     module.eval()
     for layer in module.decoder.layers:  # style begins without a say
-        torch.nn.init.normal_(layer.modulate.weight, std=0.3)
+        torch.nn.init.normal_(layer.modulation.weight, std=0.3)
     other = pair_batch.reference.clone()
     other[1] = torch.randn_like(other[1]) * 0.3
     with torch.no_grad():
