@@ -125,7 +125,7 @@ class TimbreTransferModule(L.LightningModule):
         if batch.target is None:
             raise NoPairsError(
                 f"{type(self).__name__} learns from pairs, and this batch has no targets: use "
-                "datamodules.data_module.OneShotDataModule, or PairedDataModule with a corpus that is "
+                "datamodules.OneShotDataModule, or PairedDataModule with a corpus that is "
                 "rendered from scores."
             )
         return batch.target

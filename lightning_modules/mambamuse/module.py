@@ -139,6 +139,6 @@ class MambaMuseModule(AdversarialModule[Forward]):
         if not references or any(one.shape[-1] == 0 for one in references):
             raise CorpusError(
                 "MambaMuse plays what a reference plays, and there is none: transfer with --reference, and "
-                "train with datamodules.data_module.OneShotDataModule."
+                "train with datamodules.OneShotDataModule."
             )
         return references

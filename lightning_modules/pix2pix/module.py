@@ -172,7 +172,7 @@ class Pix2PixModule(AdversarialModule[Forward]):
         if reference is None or reference.shape[-1] == 0:
             raise CorpusError(
                 "This Pix2Pix model plays what a reference plays, and there is none: transfer with "
-                "--reference, and train with datamodules.data_module.OneShotDataModule."
+                "--reference, and train with datamodules.OneShotDataModule."
             )
         return reference
 

@@ -92,14 +92,6 @@ def test_training_repeats_and_leaves_the_random_state_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["space.pt"]
 
 
-def test_it_can_be_trained_in_the_inference_mode_of_a_test():
-    outside = train_timbre_space(synthetic_clips(), RATE, n_steps=2)
-    with torch.inference_mode():
-        inside = train_timbre_space(synthetic_clips(), RATE, n_steps=2)
-    for one, two in zip(outside.network.parameters(), inside.network.parameters(), strict=True):
-        assert torch.equal(one, two)
-
-
 def test_a_damaged_or_dangerous_file_is_not_loaded(tmp_path):
     damaged, dangerous = tmp_path / "damaged.pt", tmp_path / "dangerous.pt"
     damaged.write_bytes(b"not a space")
