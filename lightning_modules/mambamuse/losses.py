@@ -17,8 +17,8 @@ class LossWeights:
 
     mel: float = 45.0
     """`mel_distance` to the target."""
-    mr_stft: float = 10.0
-    """`layers.spectral.mr_stft` to the target."""
+    stft: float = 10.0
+    """`layers.dsp.spectral.mr_stft_loss` to the target."""
     adversarial: float = 1.0
     """`AdversarialLoss.generator` of the discriminators' logits."""
 
@@ -47,7 +47,7 @@ def mel_distance(
     """
     bands = mel_filters(sample_rate, n_fft, n_mels).T.to(preds)
     bands = bands / bands.amax(1, keepdim=True)
-    log_preds, log_target = (
+    of_preds, of_target = (
         (bands @ stft_magnitude(audio, n_fft, hop) / (n_fft / 4) + floor).log() for audio in (preds, target)
     )
-    return l1_loss(log_preds, log_target)
+    return l1_loss(of_preds, of_target)

@@ -34,6 +34,8 @@ def trained() -> Articulation:
     torch.manual_seed(0)
     articulation = Articulation(hidden_size=24)
     optimizer = torch.optim.Adam(articulation.parameters(), lr=5e-3)
+    # The rate falls towards the end, so that the result does not hang on the last few steps.
+    falling = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2.0 - step / 75))
     for step in range(150):
         for attack, delay in ((1, 10), (20, -4)):
             source, target = melody(step, 0, attack), melody(step, delay, 8, -26.0)
@@ -41,6 +43,7 @@ def trained() -> Articulation:
             optimizer.zero_grad()
             (pitch + 0.1 * loudness).backward()
             optimizer.step()
+        falling.step()
     return articulation.eval()
 
 
