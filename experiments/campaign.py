@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from filelock import FileLock, Timeout
 
 from callbacks.tracking.mlflow_store import MlflowStore, Unreachable, default_tracking_uri
@@ -29,6 +28,7 @@ from experiments.leaderboard import finished_runs
 from runtime.errors import UserError, run_command
 from runtime.processes import last_words
 from runtime.threads import ONE_THREAD
+from runtime.yaml_files import read_mapping
 
 LIST = Path(__file__).parent / "leaderboard" / "experiments.yaml"
 LOGS = ".campaign"
@@ -66,7 +66,7 @@ class Settings(NamedTuple):
 def main(arguments: list[str] | None = None) -> int:
     """Run what is missing, then show the leaderboard; 1 if something failed."""
     options = _parser().parse_args(arguments)
-    listed = yaml.safe_load(options.list.read_text(encoding="utf-8"))
+    listed = read_mapping(options.list)
     settings = Settings(options.scale, options.seeds, options.jobs, options.runs_dir, options.uri)
     settings.runs_dir.mkdir(parents=True, exist_ok=True)
     try:
@@ -170,8 +170,7 @@ def _options(
 
 
 def _anchors() -> list[str]:
-    found = [experiment.name.partition("/") for experiment in catalogue.experiments()]
-    return [name for group, _, name in found if group == "anchors"]
+    return [anchor.path.stem for anchor in catalogue.anchors()]
 
 
 # ---------------------------------------------------------------------- doing it

@@ -17,7 +17,6 @@ from typing import BinaryIO, NamedTuple
 PLACEHOLDERS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
 """Programs that cannot seek write the largest length that their header holds, less a header or so."""
 PLACEHOLDER_SLACK = 1 << 16
-W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 OGG_FIRST, OGG_LAST = 2, 4
 """Bits of an Ogg page's header type (RFC 3533, section 6): first and last page of a logical stream."""
 

@@ -6,19 +6,13 @@ a run like any other, so that a leaderboard shows what its numbers are worth.
 
 from __future__ import annotations
 
-from experiments.command_line.catalogue import Experiment, experiments
+from experiments.command_line.catalogue import Experiment, anchors
 from experiments.command_line.cli import SuiteCLI
 from experiments.command_line.resolver import ResolvedConfig, resolve
 from runtime.errors import UserError
 
-GROUP = "anchors"
 SHARED_KEYS = ("data", "seed_everything", "runs_dir")
 """What an anchor takes from an experiment; model, trainer and callbacks are the architecture's own."""
-
-
-def anchors() -> list[Experiment]:
-    """The shipped anchors."""
-    return [experiment for experiment in experiments() if experiment.group == GROUP]
 
 
 def test_anchors(options: list[str]) -> None:

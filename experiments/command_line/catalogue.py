@@ -40,6 +40,11 @@ def experiments() -> list[Experiment]:
     return sorted(found, key=lambda experiment: (experiment.group, experiment.name))
 
 
+def anchors() -> list[Experiment]:
+    """Every shipped anchor."""
+    return [experiment for experiment in experiments() if experiment.group == "anchors"]
+
+
 def describe(path: Path) -> str:
     """The first comment line of a YAML file, without its ``#``."""
     with path.open(encoding="utf-8") as file:
