@@ -24,9 +24,26 @@ from tests.postgres import PostgresServer  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 SIXTH = ROOT / "tests" / "experiments" / "sixth" / "sixth.yaml"
-if threading.current_thread() is threading.main_thread():
-    # A shell that starts the tests in the background has them ignore Ctrl-C; their commands would inherit it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _let_ctrl_c_interrupt() -> None:
+    """Commands that a test starts inherit an ignored Ctrl-C, and would go on after the test has pressed it.
+
+    A shell that starts the tests in the background ignores it, and so does Lightning after an interrupted
+    training.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_let_ctrl_c_interrupt()
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_interrupts() -> Iterator[None]:
+    """What a test has done to Ctrl-C ends with it."""
+    yield
+    _let_ctrl_c_interrupt()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
