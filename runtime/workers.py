@@ -69,7 +69,7 @@ def run_jobs(
         JobDiedError: a job killed its process, and ``failed`` is not given.
     """
     workers = min(workers or available_cores(), len(jobs))
-    if failed is not None:
+    if failed is not None and jobs:
         results = _isolated(function, jobs, workers, failed)
     elif workers <= 1:
         results = ((job, function(job)) for job in jobs)
