@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import soundfile
 
-from datamodules.audio.files import AUDIO_SUFFIXES
+from datamodules.audio.files import AUDIO_SUFFIXES, find_audio
+from datamodules.audio.levels import CORPUS_DB
 from datamodules.corpora.building import BuildPlan, CorpusSource
 from datamodules.corpora.corpus import SPLITS, TRACKS, CorpusError, unknown_instrument
 from datamodules.corpora.recording_parts import GAP_S, LONG_S, Filters, RecordingJob, Treatment
@@ -65,7 +66,7 @@ class RecordingsCorpus(CorpusSource):
         mix_channels: bool = True,
         part_s: float = 30.0,
         filters: Filters | None = None,
-        loudness_db: float | None = -23.0,
+        loudness_db: float | None = CORPUS_DB,
         shares: tuple[float, float, float] = (0.8, 0.1, 0.1),
         licence: str = "unknown",
     ) -> None:
@@ -97,7 +98,7 @@ class RecordingsCorpus(CorpusSource):
 
     def _find_instruments(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
         folders = (folder for parent in self._split_folders.values() for folder in _folders(parent))
-        found = tuple(sorted({folder.name for folder in folders if any(_audio_files(folder))}))
+        found = tuple(sorted({folder.name for folder in folders if find_audio(folder).files}))
         if not found:
             example = self.root / "flute" / "take1.wav"
             raise CorpusError(
@@ -159,7 +160,7 @@ class RecordingsCorpus(CorpusSource):
             Recording(instrument, split, path)
             for split in order
             for instrument in self.instruments
-            for path in _audio_files(self._split_folders[split] / instrument)
+            for path in find_audio(self._split_folders[split] / instrument).files
         ]
 
     def _not_audio(self) -> list[Skipped]:
@@ -216,13 +217,6 @@ class RecordingsCorpus(CorpusSource):
 
 def _folders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _audio_files(folder: Path) -> Iterator[Path]:
-    """Find every file with the name of an audio file, at any depth, sorted."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file():
-            yield path
 
 
 def _header(path: Path) -> tuple[float, int]:
