@@ -83,6 +83,7 @@ class Number:
             return False
 
 
+finite_float = Number(float, "a finite number", lambda value: True)
 positive_float = Number(float, "a positive number", lambda value: value > 0)
 positive_int = Number(int, "a positive whole number", lambda value: value > 0)
 natural_int = Number(int, "a whole number, 0 or more", lambda value: value >= 0)

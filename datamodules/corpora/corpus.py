@@ -194,7 +194,7 @@ def read_index(path: Path) -> Iterator[Item]:
                     raise ValueError
                 yield Item(split, track, piece, instrument, bank, int(n_samples), float(loudness_db))
     except CorpusError as error:
-        raise CorpusError(f"{path} is wrong in line {rows.line_num}: {error}") from None
+        raise CorpusError(f"{path}, line {rows.line_num}: {error} {PREPARE_AGAIN.capitalize()}.") from None
     except (ValueError, StopIteration, csv.Error):
         raise CorpusError(f"{path} is damaged in line {rows.line_num}; {PREPARE_AGAIN}.") from None
     except OSError as error:
