@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datamodules.audio.files import wav_bytes
 from datamodules.corpora.corpus import (
@@ -70,6 +70,8 @@ class CorpusSource(ABC):
 
     name: str
     """First part of the name of the corpus's folder."""
+    has_pairs: ClassVar[bool] = True
+    """Whether the same piece may be played on several instruments."""
 
     @property
     @abstractmethod
