@@ -40,7 +40,7 @@ class Performance:
         softest, loudest = self.velocity_range
         rules = {
             "0.1 ≤ playback_speed ≤ 10": 0.1 <= self.playback_speed <= 10,
-            "0.01 ≤ duration_rate ≤ 100": 0.01 <= self.duration_rate <= 100,
+            "0.1 ≤ duration_rate ≤ 10": 0.1 <= self.duration_rate <= 10,
             "0.1 ≤ random_tempo ≤ 10, lower first": 0.1 <= slowest <= quickest <= 10,
             "1 ≤ velocity_range ≤ 127, lower first": 1 <= softest <= loudest <= 127,
             "random_semitones ≥ 0": self.random_semitones >= 0,
