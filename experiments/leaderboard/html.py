@@ -74,7 +74,7 @@ def _section(head: str, parts: Iterator[str]) -> str:
 def _table(label: str, head: str, rows: str) -> str:
     """A table in a box that scrolls sideways, with the hint that it does."""
     return (
-        "<p class=hint>This table is wider than the window: scroll it sideways →</p>"
+        "<p class=hint>This table is wider than the window: scroll it sideways&nbsp;→</p>"
         f"<div class=scroll role=region tabindex=0 aria-label='{escape(label)}'>"
         f"<table><thead>{head}</thead><tbody>{rows}</tbody></table></div>"
     )
