@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import lightning as L
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 
 from datamodules.corpora.building import CorpusSource
@@ -17,6 +18,7 @@ from datamodules.corpora.corpus import (
     Corpus,
     CorpusError,
     Item,
+    NoPairsError,
     unknown_instrument,
 )
 from datamodules.examples.augmentation import Augmentation
@@ -100,9 +102,9 @@ class TransferDataModule(L.LightningDataModule):
         self.corpora_dir = corpora_dir
         self.instruments = sorted(corpus.instruments)
         """Every instrument of the corpus, sorted; the instrument ids in a batch are indices of this list."""
-        self.source_instruments = self._known(source_instruments)
-        self.target_instruments = self._known(target_instruments)
-        self._require_a_pair()
+        self.source_instruments = self._known("source_instruments", source_instruments)
+        self.target_instruments = self._known("target_instruments", target_instruments)
+        self._require_something_to_play()
         self.tracks = list(tracks)
         self.segment_s = segment_s
         self.reference_s = reference_s
@@ -129,6 +131,8 @@ class TransferDataModule(L.LightningDataModule):
     def prepare_features(self, corpus: Corpus) -> None:
         """Compute what is cached beside the corpus: nothing by default. It runs in one process a machine."""
 
+    trains_on_one_instrument: ClassVar[bool] = False
+    """Whether training needs no second instrument; then the test of a single one is its resynthesis."""
     training_without_pairs: ClassVar[str] = ""
     """What training examples are where a corpus has no pairs, if that changes them: a clause for users."""
 
@@ -162,6 +166,16 @@ class TransferDataModule(L.LightningDataModule):
         sides = product(self.source_instruments, self.target_instruments)
         return [(source, target) for source, target in sides if source != target]
 
+    @property
+    def resynthesised(self) -> list[str]:
+        """The instruments, sources and targets, that are tested on their own resynthesis for want of pairs.
+
+        Available after `setup`.
+        """
+        if self.has_pairs:
+            return []
+        return [name for name in self.target_instruments if name in self.source_instruments]
+
     def prepare_data(self) -> None:
         """Build the corpus and its features, or find them; Lightning calls this in one process a machine.
 
@@ -183,11 +197,15 @@ class TransferDataModule(L.LightningDataModule):
         )
 
     def _note_without_pairs(self) -> str:
-        evaluation = (
-            "validation and test have no targets, and compare a transfer's notes with the source and its "
-            "timbre with the reference"
+        own = self.resynthesised and (
+            f"validation and test compare the resynthesis of {' and '.join(self.resynthesised)} with the "
+            "recordings themselves"
         )
-        consequences = "; ".join(filter(None, (evaluation, self.training_without_pairs)))
+        others = self.instrument_pairs and (
+            "transfers between instruments have no targets, so that metrics which need one are left out, and "
+            "the others compare the notes with the source and the timbre with the reference"
+        )
+        consequences = "; ".join(filter(None, (own, others, self.training_without_pairs)))
         return (
             f"Note: {self.corpus_root} has no piece on both a source and a target instrument: {consequences}."
         )
@@ -203,13 +221,13 @@ class TransferDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """Load the validation clips, the same for every experiment with these instruments."""
-        plan = EvaluationPlan(self.corpus, "val", self.tracks)
+        plan = self._plan("val", DEFAULT_BANK)
         cases = plan.interleaved(self.source_instruments, self.target_instruments, self.val_clips)
         return self._evaluation_loader("validation", cases, self.val_clip_s, self.reference_s)
 
     def test_dataloader(self) -> DataLoader:
         """Load the test clips and references, the same for every experiment with these instruments."""
-        plan = EvaluationPlan(self.corpus, "test", self.tracks, self.test_bank)
+        plan = self._plan("test", self.test_bank)
         cases = plan.cases(self.source_instruments, self.target_instruments, self.test_pieces)
         return self._evaluation_loader("test", cases, self.test_clip_s, self.test_reference_s)
 
@@ -231,17 +249,23 @@ class TransferDataModule(L.LightningDataModule):
             augmentation=self.augmentation,
         )
 
+    def _plan(self, split: str, bank: str) -> EvaluationPlan:
+        return EvaluationPlan(self.corpus, split, self.tracks, bank, resynthesis=bool(self.resynthesised))
+
     def _evaluation_loader(
         self, split: str, cases: Sequence[EvaluationCase], clip_s: float | None, reference_s: float
     ) -> DataLoader:
         if not cases:
             raise CorpusError(
                 f"{self.corpus_root} has no {' or '.join(self.tracks)} {split} piece on "
-                f"{', '.join(self.source_instruments)}: prepare a larger corpus, or choose other tracks."
+                f"{', '.join(self.source_instruments)}: prepare a larger corpus (four seconds of a "
+                "recording at least), or change data.init_args.tracks or source_instruments."
             )
         data = EvaluationData(self.corpus, self.instruments, cases, clip_s, reference_s)
         batch_size = 1 if clip_s is None else self.batch_size
-        return self._loader(data, batch_sampler=EvaluationBatchSampler(len(data), batch_size, *self._rank()))
+        # A batch holds targets for all of its examples or for none.
+        kinds = [case.target is None for case in cases]
+        return self._loader(data, batch_sampler=EvaluationBatchSampler(kinds, batch_size, *self._rank()))
 
     def _loader(self, data: torch.utils.data.Dataset, **dealt: Any) -> DataLoader:
         return DataLoader(
@@ -268,18 +292,20 @@ class TransferDataModule(L.LightningDataModule):
 
     # ------------------------------------------------------------------ requests that cannot be met
 
-    def _known(self, names: Sequence[str] | None) -> list[str]:
+    def _known(self, key: str, names: Sequence[str] | None) -> list[str]:
         for name in names or ():
             if name not in self.instruments:
-                raise unknown_instrument(name, self.instruments, "the corpus")
+                where = f"the corpus, which data.init_args.{key} asks for"
+                raise unknown_instrument(name, self.instruments, where)
         return list(names or self.instruments)
 
-    def _require_a_pair(self) -> None:
-        if not self.instrument_pairs:
+    def _require_something_to_play(self) -> None:
+        alone = set(self.source_instruments) & set(self.target_instruments)
+        if not self.instrument_pairs and not (self.trains_on_one_instrument and alone):
             raise CorpusError(
-                f"There is one instrument only ({', '.join(self.source_instruments) or 'none'}), and a "
-                "transfer needs two, one to take the notes from and another to play them: add one to the "
-                "corpus, or to source_instruments or target_instruments."
+                f"There is one instrument only ({', '.join(self.source_instruments) or 'none'}), and "
+                f"{type(self).__name__} needs two, one to take the notes from and another to play them: add "
+                "one to the corpus, or to data.init_args.source_instruments or target_instruments."
             )
 
 
@@ -288,6 +314,17 @@ class PairedDataModule(TransferDataModule):
 
     Over recordings, which have no pairs, training raises `NoPairsError`.
     """
+
+    def prepare_data(self) -> None:
+        """See `TransferDataModule.prepare_data`; training on recordings is refused before they are read."""
+        is_training = self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
+        if is_training and not self.corpus_source.has_pairs:
+            raise NoPairsError(
+                "This experiment learns from pairs, the same notes on two instruments, and recordings have "
+                "none: train an experiment that needs no pairs, such as ddsp, mambamuse or melgan_style, or "
+                "set data.init_args.corpus to a corpus that is rendered from scores."
+            )
+        super().prepare_data()
 
     def training_data(self) -> TrainingData:
         """See `TransferDataModule.training_data`."""
@@ -309,6 +346,7 @@ class OneShotDataModule(TransferDataModule):
     see `datamodules.examples.training.SelfReferenceData`.
     """
 
+    trains_on_one_instrument = True
     training_without_pairs = "training is self-supervised, from a perturbed copy of a recording back to it"
 
     def training_data(self) -> TrainingData:
@@ -324,6 +362,8 @@ class FeatureDataModule(TransferDataModule):
         pitch_tracker: gives f0 and confidence, which are cached beside the corpus under the tracker's name;
             PestoTracker by default.
     """
+
+    trains_on_one_instrument = True
 
     def __init__(
         self, corpus: CorpusSource, pitch_tracker: PitchTracker | None = None, **settings: Any

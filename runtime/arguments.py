@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from runtime.errors import nearest
+from runtime.errors import UserError, nearest
 
 BLAMED = re.compile(r"^argument (?:[^:]*/)?(?P<option>[\w-]+): ")
 """How argparse begins a message about one option."""
@@ -50,7 +50,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 class Number:
-    """The type of an option that is a number within a range; called by argparse with the text of the value.
+    """A range of numbers: the type of an option, which argparse calls with the text of the value, or a check.
 
     Args:
         kind: ``int`` or ``float``.
@@ -65,12 +65,22 @@ class Number:
         """Read the number; `argparse.ArgumentTypeError` says what it must be."""
         try:
             value = self.kind(text)
-            allowed = math.isfinite(value) and self.allows(value)
-        except (ValueError, OverflowError):  # no number, or an integer larger than any float
-            allowed = False
-        if not allowed:
+        except ValueError:
+            value = math.nan
+        if not self._holds(value):
             raise argparse.ArgumentTypeError(f"must be {self.wanted}, not {text}")
         return value
+
+    def require(self, value: float, name: str) -> None:
+        """Raise `UserError`, which names the parameter, where a value is out of the range."""
+        if not self._holds(value):
+            raise UserError(f"{name} must be {self.wanted}, not {value}.")
+
+    def _holds(self, value: float) -> bool:
+        try:
+            return math.isfinite(value) and self.allows(value)
+        except (TypeError, OverflowError):  # no number, or an integer larger than any float
+            return False
 
 
 positive_float = Number(float, "a positive number", lambda value: value > 0)

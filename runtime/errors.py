@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Codes of `OSError` that say that there is no room on a disk."""
+DISK_ERRORS = DISK_FULL | {errno.EACCES, errno.EROFS}
 """Codes of `OSError` that say that a disk is full or may not be written to."""
 
 

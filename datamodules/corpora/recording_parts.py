@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from datamodules.audio.files import AudioFileError, read_audio, resampled
-from datamodules.audio.levels import AUDIBLE_DB, loudness_frames_db, mean_loudness_db, normalised
+from datamodules.audio.levels import (
+    AUDIBLE_DB,
+    HOP_LENGTH,
+    loudness_frames_db,
+    mean_loudness_db,
+    normalised,
+)
 from datamodules.corpora.building import BuildJob, write_item
 from datamodules.corpora.corpus import DEFAULT_BANK, PART_MARK, Item
 from datamodules.corpora.journal import Built
@@ -18,6 +25,11 @@ from datamodules.scores.source import Skipped
 
 FULL_SCALE = 0.9999
 """Samples with at least this absolute value are taken for clipped."""
+GAP_S, MOST_GAP = 2.0, 0.05
+"""What is left out between two splits of one recording: seconds, and the largest share of its sound.
+No note may ring on from one split into the next; few notes, and few rooms, sound for two seconds."""
+LONG_S, LEAST_S = 4.0, 0.5
+"""A recording that sounds for ``LONG_S`` seconds may be cut by time; each split gets at least ``LEAST_S``."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,16 @@ class Treatment:
     loudness_db: float | None
 
 
+class Stretch(NamedTuple):
+    """A stretch of a recording, all of which is in one split."""
+
+    split: str
+    start: int
+    """First sample."""
+    end: int
+    """The sample after the last."""
+
+
 @dataclass(frozen=True)
 class RecordingJob(BuildJob):
     """Reads one recording, cuts it into equal parts, and writes those that pass the filters."""
@@ -54,6 +76,9 @@ class RecordingJob(BuildJob):
     piece: str
     instrument: str
     split: str
+    """The split of the whole recording, where it is not cut by time."""
+    shares: Mapping[str, float]
+    """Share of each split, where a long recording is cut by time; otherwise empty."""
     sample_rate: int
     how: Treatment
 
@@ -72,28 +97,66 @@ class RecordingJob(BuildJob):
             channels if self.how.loudness_db is None else normalised(channels, now_db, self.how.loudness_db)
         )
         items, digests, skipped = [], [], []
-        for channel, start, end, piece in self._parts(channels):
+        for channel, (split, start, end), piece in self._parts(channels):
             if reason := unsounding(channels[channel, start:end], self.sample_rate, self.how.filters):
                 when = f"{start / self.sample_rate:.1f} s to {end / self.sample_rate:.1f} s"
                 skipped.append(Skipped(self.name, f"{when}: {reason}"))
                 continue
-            items.append(self._item(piece, channels[channel, start:end]))
+            items.append(self._item(split, piece, channels[channel, start:end]))
             digests.append(write_item(root, items[-1], levelled[channel, start:end], self.sample_rate))
         return Built(tuple(items), tuple(digests), tuple(skipped))
 
-    def _parts(self, channels: np.ndarray) -> Iterator[tuple[int, int, int, str]]:
-        """Give channel, start and end in samples, and piece id of each of the equal parts."""
-        n_channels, n_samples = channels.shape
-        n_parts = -(-n_samples // round(self.how.part_s * self.sample_rate))
-        bounds = [n_samples * part // n_parts for part in range(n_parts + 1)]
-        for channel in range(n_channels):
-            for number, (start, end) in enumerate(pairwise(bounds), 1):
-                marks = [f"c{channel + 1}"] * (n_channels > 1) + [f"{number:03d}"] * (n_parts > 1)
-                yield channel, start, end, PART_MARK.join([self.piece, *marks])
+    def _parts(self, channels: np.ndarray) -> Iterator[tuple[int, Stretch, str]]:
+        """Give channel, place and piece id of each part; the parts of a split are equally long."""
+        longest = round(self.how.part_s * self.sample_rate)
+        parts = [part for stretch in self._stretches(channels) for part in _in_parts(stretch, longest)]
+        for channel in range(len(channels)):
+            for number, part in enumerate(parts, 1):
+                marks = [f"c{channel + 1}"] * (len(channels) > 1) + [f"{number:03d}"] * (len(parts) > 1)
+                yield channel, part, PART_MARK.join([self.piece, *marks])
 
-    def _item(self, piece: str, audio: np.ndarray) -> Item:
+    def _stretches(self, channels: np.ndarray) -> Sequence[Stretch]:
+        sounds = loudness_frames_db(channels.mean(axis=0), self.sample_rate) > AUDIBLE_DB
+        n_sounding = HOP_LENGTH * int(sounds.sum())
+        if not self.shares or n_sounding < LONG_S * self.sample_rate:
+            return [Stretch(self.split, 0, channels.shape[1])]
+        gap = round(min(GAP_S * self.sample_rate, MOST_GAP * n_sounding))
+        return cut_by_time(sounds.repeat(HOP_LENGTH), self.shares, gap, round(LEAST_S * self.sample_rate))
+
+    def _item(self, split: str, piece: str, audio: np.ndarray) -> Item:
         level_db = round(mean_loudness_db(audio, self.sample_rate), 2)
-        return Item(self.split, self.how.track, piece, self.instrument, DEFAULT_BANK, len(audio), level_db)
+        return Item(split, self.how.track, piece, self.instrument, DEFAULT_BANK, len(audio), level_db)
+
+
+def cut_by_time(sounds: np.ndarray, shares: Mapping[str, float], gap: int, shortest: int) -> list[Stretch]:
+    """Cut a recording into one stretch for each split, one after the other, with gaps between.
+
+    Shares are those of the sound, because a stretch of silence is worth nothing as a test.
+
+    Args:
+        sounds: ``(T,)`` bool, whether each sample belongs to the music.
+        shares: of the splits, in the order of time; the first split gets what the others leave.
+        gap: samples that are left out between two splits.
+        shortest: samples of sound that each of the others gets at least.
+    """
+    heard = np.flatnonzero(sounds)
+    first, *others = (name for name, share in shares.items() if share > 0)
+    n_music = len(heard) - gap * len(others)
+    lengths = [max(shortest, round(shares[name] * n_music)) + gap for name in others]
+    starts = [heard[gap - sum(lengths[number:])] for number in range(len(others))]
+    bounds = zip([heard[0], *starts], [*(start - gap for start in starts), heard[-1] + 1], strict=True)
+    return [
+        Stretch(name, int(start), int(end))
+        for name, (start, end) in zip([first, *others], bounds, strict=True)
+    ]
+
+
+def _in_parts(stretch: Stretch, longest: int) -> list[Stretch]:
+    """Cut a stretch into the fewest equal parts of at most ``longest`` samples."""
+    split, start, end = stretch
+    n_parts = -(-(end - start) // longest)
+    bounds = [start + (end - start) * part // n_parts for part in range(n_parts + 1)]
+    return [Stretch(split, *ends) for ends in pairwise(bounds)]
 
 
 def unfit(channels: np.ndarray, sample_rate: int, filters: Filters) -> str | None:

@@ -13,11 +13,14 @@ import soundfile
 from datamodules.audio.files import AUDIO_SUFFIXES
 from datamodules.corpora.building import BuildPlan, CorpusSource
 from datamodules.corpora.corpus import SPLITS, TRACKS, CorpusError, unknown_instrument
-from datamodules.corpora.recording_parts import Filters, RecordingJob, Treatment
+from datamodules.corpora.recording_parts import GAP_S, LONG_S, Filters, RecordingJob, Treatment
 from datamodules.corpora.split_folders import find_split_folders
 from datamodules.scores.melodies import split_all
 from datamodules.scores.source import Skipped, readable_name
 from runtime.hashing import FileHashes
+
+SPLIT_AS_WHOLES = 10
+"""Fewer recordings of an instrument cannot be split 80 : 10 : 10 as wholes."""
 
 
 class Recording(NamedTuple):
@@ -33,8 +36,10 @@ class RecordingsCorpus(CorpusSource):
     """Recordings in ``<root>/<instrument>/*`` or ``<root>/{train,val,test}/<instrument>/*``.
 
     Any format that libsndfile or ffmpeg reads, any rate, number of channels and length; subfolders are
-    searched. Recordings are split by a hash of their content unless folders say how; parts of one recording
-    are never in two splits, nor are copies of it.
+    searched. Where folders do not name the split, the recordings of an instrument are split as wholes, by a
+    hash of their content. Fewer than ten are cut by time instead: the beginning of each trains, and its end
+    validates and tests, with a gap between, so that no note is in two splits. Copies of a recording are used
+    once.
 
     Args:
         root: the folder.
@@ -50,6 +55,7 @@ class RecordingsCorpus(CorpusSource):
     """
 
     name = "recordings"
+    has_pairs = False
 
     def __init__(
         self,
@@ -114,7 +120,7 @@ class RecordingsCorpus(CorpusSource):
     def describe(self, hashes: FileHashes) -> dict[str, Any]:
         """Describe the files by names and contents, and what is done with them."""
         contents = hashes.of_folder(self.root, (recording.path for recording in self._recordings()))
-        how = {"instruments": self.instruments, "shares": self.shares, **asdict(self.how)}
+        how = {"instruments": self.instruments, "shares": self.shares, "gap_s": GAP_S, **asdict(self.how)}
         return {"recordings": contents, **how}
 
     def plan(
@@ -126,19 +132,21 @@ class RecordingsCorpus(CorpusSource):
         digests = dict(zip(paths, hashes.of_all(paths), strict=True))
         recordings, skipped = self._without_copies(found, digests)
         splits, names = self._splits(recordings, digests), Counter[str]()
+        cut = self._cut_by_time(recordings)
         jobs, headers = [], []
         for instrument, _, path in recordings:
             piece = readable_name(f"{instrument}-{path.stem}")
             names[piece.casefold()] += 1
             if names[piece.casefold()] > 1:
                 piece = f"{piece}-{digests[path][:8]}"
-            jobs.append(
-                RecordingJob(self._shown(path), path, piece, instrument, splits[path], sample_rate, self.how)
-            )
+            shares = self.shares if instrument in cut else {}
+            how = (splits[path], shares, sample_rate, self.how)
+            jobs.append(RecordingJob(self._shown(path), path, piece, instrument, *how))
             headers.append(_header(path))
         kept = [1 if self.how.mix_channels else channels for _, channels in headers]
         n_bytes = sum(round(2 * sample_rate * header[0] * n) for header, n in zip(headers, kept, strict=True))
         notes = self._notes(jobs, [channels for _, channels in headers])
+        notes += [self._note_of_cuts(instrument, n_takes) for instrument, n_takes in cut.items()]
         return BuildPlan(jobs, [*skipped, *self._not_audio()], n_bytes, notes)
 
     def _shown(self, path: Path) -> str:
@@ -179,6 +187,11 @@ class RecordingsCorpus(CorpusSource):
             splits |= {r.path: r.split or hashed[digests[r.path]] for r in mine}
         return splits
 
+    def _cut_by_time(self, recordings: list[Recording]) -> dict[str, int]:
+        """Count the recordings of the instruments that have too few to be split as wholes."""
+        counts = Counter(recording.instrument for recording in recordings if recording.split is None)
+        return {instrument: n for instrument, n in counts.items() if n < SPLIT_AS_WHOLES}
+
     def _notes(self, jobs: Sequence[RecordingJob], channels: Sequence[int]) -> list[str]:
         notes = []
         if several := sum(count > 1 for count in channels):
@@ -187,15 +200,18 @@ class RecordingsCorpus(CorpusSource):
                 f"{several} of {len(jobs)} recordings have several channels: {how} (see mix_channels)."
             )
         for instrument in self.instruments:
-            absent = [
-                s for s in SPLITS if s not in {job.split for job in jobs if job.instrument == instrument}
-            ]
-            if absent:
-                missing = " and ".join(absent)
-                notes.append(f"{instrument} has no recordings for {missing}: three would fill all splits.")
-        if len(self.instruments) == 1:
-            notes.append("There is only one instrument, and a transfer needs two.")
+            mine = {job.split for job in jobs if job.instrument == instrument and not job.shares}
+            if mine and (absent := [split for split in SPLITS if split not in mine]):
+                notes.append(f"{instrument} has no recordings in the folders for {' and '.join(absent)}.")
         return notes
+
+    def _note_of_cuts(self, instrument: str, n_takes: int) -> str:
+        first, *others = (f"{share:.0%} for {split}" for split, share in self.shares.items() if share > 0)
+        return (
+            f"{instrument} has {n_takes} recording{'s' * (n_takes > 1)}, too few to be split as wholes: each "
+            f"that sounds for {LONG_S:g} s or more is cut by time, its first {first}, then "
+            f"{' and '.join(others)}, with up to {GAP_S:g} s left out between."
+        )
 
 
 def _folders(root: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -120,20 +120,24 @@ class EvaluationBatchSampler(Sampler[list[int]]):
     """Deals a fixed list of examples to ranks: every example once, and equally many batches on every rank.
 
     A rank with one batch more would wait for the others forever, so batch sizes differ by one instead. (With
-    fewer examples than ranks, the last example is judged several times.)
+    fewer examples of a kind than ranks, the last one is judged several times.)
 
     Args:
-        n_examples: length of the list.
+        kinds: the kind of every example; a batch holds examples of one kind.
         batch_size: most examples in a batch.
         rank: rank of this process.
         world_size: number of processes.
     """
 
-    def __init__(self, n_examples: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        count = -(-n_examples // (batch_size * world_size)) * world_size
-        shares = [list(map(int, share)) for share in np.array_split(np.arange(n_examples), count or 1)]
-        shares = [share or [n_examples - 1] for share in shares] if n_examples else []
-        self._batches = shares[rank::world_size]
+    def __init__(
+        self, kinds: Sequence[Hashable], batch_size: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self._batches: list[list[int]] = []
+        for kind in dict.fromkeys(kinds):
+            examples = [number for number, of in enumerate(kinds) if of == kind]
+            count = -(-len(examples) // (batch_size * world_size)) * world_size
+            shares = [share.tolist() or examples[-1:] for share in np.array_split(examples, count)]
+            self._batches += shares[rank::world_size]
 
     def __len__(self) -> int:
         return len(self._batches)

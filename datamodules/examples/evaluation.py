@@ -31,7 +31,7 @@ class EvaluationCase:
     target: Item | None
     """The source's piece on the target instrument; ``None`` where it does not exist, as with recordings."""
     reference: Item
-    """Another work on the target instrument."""
+    """Another work on the target instrument, or another part of the same recording where there is none."""
     wrong_notes: Item | None
     """A third work on the target instrument, for the anchor of that name."""
     other_recording: Item | None
@@ -52,15 +52,23 @@ class EvaluationPlan:
         tracks: ``monophonic``, ``polyphonic`` or both.
         target_bank: bank of targets and references; sources are always of the default bank. The second bank
             of a rendered corpus is in its test split only, so that no training has heard it.
+        resynthesis: whether an instrument that is both source and target is also its own target. This is the
+            only truth of recordings, of which there are no pairs.
     """
 
     def __init__(
-        self, corpus: Corpus, split: str, tracks: Sequence[str], target_bank: str = DEFAULT_BANK
+        self,
+        corpus: Corpus,
+        split: str,
+        tracks: Sequence[str],
+        target_bank: str = DEFAULT_BANK,
+        resynthesis: bool = False,
     ) -> None:
         self.corpus = corpus
         self.split = split
         self.tracks = [track for track in TRACKS if track in tracks]
         self.target_bank = target_bank
+        self.resynthesis = resynthesis
         self._lists: dict[tuple[str, str, str, str], list[Item]] = {}
         self._versions: dict[tuple[str, str, str], Item] = {}
         for item in corpus.items:
@@ -72,13 +80,13 @@ class EvaluationPlan:
     def cases(
         self, sources: Sequence[str], targets: Sequence[str], pieces: int | None = None
     ) -> list[EvaluationCase]:
-        """List ``pieces`` cases (``None``: all) of every track and pair of different instruments."""
+        """List ``pieces`` cases (``None``: all) of every track and pair of instruments."""
         return [
             case
             for track in self.tracks
             for source in sorted(sources)
             for target in sorted(targets)
-            if source != target
+            if source != target or self.resynthesis
             for case in self._of_pair(track, source, target, pieces)
         ]
 
@@ -97,9 +105,9 @@ class EvaluationPlan:
             others = list(islice(self._other_pieces(item, target), 2))
             if not others:
                 raise CorpusError(
-                    f"{self.corpus.root} has no two works on {target} in the bank '{self.target_bank}', and "
-                    "a reference has to be another work than the source: prepare a larger corpus, or choose "
-                    "another test_bank."
+                    f"{self.corpus.root} has no second piece on {target} in the bank '{self.target_bank}', "
+                    "and a reference has to be another piece than the source: prepare a larger corpus, or "
+                    "choose another data.init_args.test_bank."
                 )
             yield EvaluationCase(
                 source=item,
@@ -118,11 +126,14 @@ class EvaluationPlan:
             )
 
     def _other_pieces(self, source: Item, instrument: str) -> Iterator[Item]:
-        """Give other works on ``instrument``, those of this split and track first, those of training last."""
+        """Give other works on ``instrument``, those of this split and track first, those of training last.
+
+        After them come other parts of the source's own recording, which is all there is of some instruments.
+        """
         other_tracks = [track for track in TRACKS if track != source.track]
         places = [(self.split, track) for track in (source.track, *other_tracks)]
         places += [(split, track) for split in ("val", "train") for track in TRACKS if split != self.split]
-        seen = {source.work}
+        seen, own = {source.work}, []
         for split, track in places:
             items = self._lists.get((self.target_bank, split, track, instrument), [])
             first = stable_hash(source.piece, instrument) % max(1, len(items))
@@ -131,6 +142,9 @@ class EvaluationPlan:
                 if item.work not in seen:
                     seen.add(item.work)
                     yield item
+                elif item.work == source.work and item.piece != source.piece:
+                    own.append(item)
+        yield from own
 
 
 class EvaluationData(Dataset[Example]):

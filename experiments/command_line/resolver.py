@@ -101,21 +101,40 @@ class ResolvedConfig:
 
 
 def resolve(arguments: Sequence[str]) -> ResolvedConfig:
-    """Resolve the ``--config`` and ``--scale`` of a command line.
+    """Resolve ``--config``, ``--scale``, ``--recordings`` and ``--target`` of a command line.
 
     The layers are ``base.yaml`` and every ``--config`` in order, each after the configs that its ``base``
-    names and before what it says of the scale. Options on the command line always win.
+    names and before what it says of the scale, and then what `own_recordings` makes of the last two. Options
+    on the command line always win.
 
     Raises:
         UserError: a name or file that does not exist or is not understood.
     """
     configs, options = _take(list(arguments), ("--config", "-c"))
     chosen, options = _take(options, ("--scale",))
+    recordings, options = _take(options, ("--recordings",))
+    target, options = _take(options, ("--target",))
     scale = _known_scale(chosen[-1]) if chosen else DEFAULT_SCALE
     files = [find(name) for name in configs]
     parts = dict.fromkeys(part for file in files for part in with_bases(file))
     layers = [layer for path in [BASE, *parts] for layer in _layers(path, scale)]
+    if recordings or target:
+        layers = on_own_recordings(
+            layers, *(values[-1] if values else None for values in (recordings, target))
+        )
     return ResolvedConfig("+".join(map(run_name, files)), scale, layers, options)
+
+
+def on_own_recordings(
+    layers: Sequence[Mapping[str, Any]], folder: str | None, target: str | None
+) -> list[Mapping[str, Any]]:
+    """The layers with ``--recordings`` and ``--target`` in place of the experiment's corpus and target."""
+    from experiments.command_line.own_recordings import CORPUS_KEY, data_layer  # imports NumPy
+
+    data = merged(layers).get("data", {}).get("init_args", {})
+    layer = data_layer(folder, target, data)
+    others = layers if folder is None else [without(other, [CORPUS_KEY]) for other in layers]
+    return [*others, layer]
 
 
 def scales() -> list[str]:

@@ -55,6 +55,8 @@ def prepare_timbre_space(corpus_root: Path) -> Path | None:
     with FileLock(path.with_suffix(".lock")):
         if path.is_file() and load_timbre_space(path) is not None:
             return path
+        if len(corpus.instruments) < 2:
+            return None
         say("Training the timbre space of this corpus, which every later evaluation loads.")
         space = train_timbre_space(training_clips(corpus), corpus.sample_rate)
         if space is None:

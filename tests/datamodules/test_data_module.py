@@ -29,6 +29,7 @@ from datamodules.data_module import (
 from datamodules.examples.augmentation import Augmentation, Effect, Transform
 from datamodules.examples.training import SelfReferenceData
 from datamodules.examples.training_with_features import FeatureData
+from datamodules.features.pitch import Pitch, PitchTracker
 from tests.trainers import quiet_trainer
 
 FEATURE_KINDS = [FeatureDataModule, PairedFeatureDataModule]
@@ -185,8 +186,72 @@ def test_one_instrument_is_no_transfer(tiny_source: RenderedCorpus) -> None:
     violin = ["violin"]
     with pytest.raises(CorpusError, match=r"one instrument only \(violin\)"):
         PairedDataModule(alone)
-    with pytest.raises(CorpusError, match=r"one instrument only \(violin\)"):
+    with pytest.raises(
+        CorpusError, match=r"one instrument only \(violin\).*data\.init_args\.source_instruments"
+    ):
         PairedDataModule(tiny_source, source_instruments=violin, target_instruments=violin)
+
+
+def test_an_instrument_that_the_corpus_lacks_is_said_with_its_key(tiny_source: RenderedCorpus) -> None:
+    with pytest.raises(CorpusError, match=r"'oboe' in the corpus, which data\.init_args\.source_instruments"):
+        PairedDataModule(tiny_source, source_instruments=["oboe"])
+
+
+def takes_of(*instruments: str, into: Path) -> RecordingsCorpus:
+    """One take of half a minute of each instrument: noise that comes and goes."""
+    for number, instrument in enumerate(instruments):
+        noise = 0.1 * np.random.default_rng(number).standard_normal(30 * 16000)
+        write_wav(into / instrument / "take.wav", noise, 16000)
+    return RecordingsCorpus(into)
+
+
+@pytest.mark.parametrize("kind", [OneShotDataModule, *FEATURE_KINDS])
+def test_one_take_of_one_instrument_trains_and_is_tested_on_its_resynthesis(tmp_path: Path, kind) -> None:
+    tracker = {"pitch_tracker": SteadyTracker()} if kind in FEATURE_KINDS else {}
+    source = takes_of("violin", into=tmp_path / "takes")
+    data = kind(source, corpora_dir=str(tmp_path / "corpora"), **(SMALL | tracker))
+    data.prepare_data()
+    data.setup()
+    assert next(iter(data.train_dataloader())).source.shape == (4, 8000)
+    for split, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
+        [batch] = loader
+        assert batch.target is not None and torch.equal(batch.target, batch.source)
+        assert batch.piece != batch.reference_piece, "the reference shows other music"
+        [item] = data.corpus.select(split)
+        assert batch.piece == [item.piece]
+
+
+def test_recordings_are_tested_on_resynthesis_and_on_transfers_without_truth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = takes_of("flute", "violin", into=tmp_path / "takes")
+    settings = SMALL | {"target_instruments": ["violin"]}
+    data = OneShotDataModule(source, corpora_dir=str(tmp_path / "corpora"), **settings)
+    data.prepare_data()
+    data.setup()
+    sources = {data.instruments[b.source_instrument[0]]: b.target for b in data.test_dataloader()}
+    assert set(sources) == {"flute", "violin"}
+    assert sources["flute"] is None and sources["violin"] is not None
+    [note] = [line for line in capsys.readouterr().err.splitlines() if "no piece on both" in line]
+    assert "compare the resynthesis of violin" in note and "metrics which need one are left out" in note
+
+
+class SteadyTracker(PitchTracker):
+    """Hears 440 Hz everywhere."""
+
+    name = "steady"
+
+    def track(self, audio: torch.Tensor, sample_rate: int) -> tuple[Pitch, float]:
+        frames = torch.ones(len(audio), audio.shape[1] // 160)
+        return Pitch(440.0 * frames, frames), 160 / sample_rate
+
+
+def test_training_on_pairs_refuses_recordings_before_it_reads_them(tmp_path: Path) -> None:
+    source = takes_of("flute", "violin", into=tmp_path / "takes")
+    data = PairedDataModule(source, corpora_dir=str(tmp_path / "corpora"), **SMALL)
+    with pytest.raises(NoPairsError, match=r"recordings have none.*data\.init_args\.corpus"):
+        quiet_trainer(max_epochs=1).fit(Watching(), datamodule=data)
+    assert not (tmp_path / "corpora").exists()
 
 
 def test_a_corpus_is_asked_for_before_it_is_there(tiny_source: RenderedCorpus) -> None:
@@ -271,7 +336,10 @@ def test_over_recordings_pairs_are_an_error_and_a_test_has_no_targets(make) -> N
     as_recordings(data)
     with pytest.raises(NoPairsError, match="use a corpus that is rendered from scores, or"):
         data.train_dataloader()
-    assert all(batch.target is None for batch in data.test_dataloader())
+    for batch in data.test_dataloader():
+        is_resynthesis = batch.source_instrument == batch.target_instrument
+        assert is_resynthesis.all() or not is_resynthesis.any()
+        assert (batch.target is None) == (not is_resynthesis.any())
 
 
 @pytest.mark.parametrize(
@@ -288,8 +356,12 @@ def test_over_recordings_it_is_said_once_that_there_are_no_targets(
     for _ in ("fit", "test"):
         data.prepare_data()
         data.setup()
-    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Note:")]
-    assert len(notes) == 1 and "validation and test have no targets" in notes[0] and training in notes[0]
+    notes = [line for line in capsys.readouterr().err.splitlines() if "no piece on both" in line]
+    assert (
+        len(notes) == 1
+        and "transfers between instruments have no targets" in notes[0]
+        and training in notes[0]
+    )
     assert not data.has_pairs and data.instrument_pairs == [("flute", "violin"), ("violin", "flute")]
 
 

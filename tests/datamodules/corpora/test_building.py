@@ -227,7 +227,8 @@ def test_a_hundred_thousand_items_open_without_reading_audio(tmp_path: Path) -> 
         Item("train", "monophonic", f"piece{n}", "violin", "default", 10**9, -30.0) for n in range(100_000)
     )
     write_index(tmp_path / "index.csv", list(items))
-    (tmp_path / "manifest.json").write_text('{"schema_version": 1, "sample_rate": 16000, "address": "0"}')
+    manifest = {"schema_version": 1, "sample_rate": 16000, "address": "0", "minutes": 1, "licences": []}
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "notes": []}))
     program = (
         "import resource; from datamodules.corpora.corpus import Corpus;"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"

@@ -10,7 +10,7 @@ import soundfile
 
 from datamodules.audio.files import write_wav
 from datamodules.audio.levels import mean_loudness_db
-from datamodules.corpora.corpus import Corpus, CorpusError
+from datamodules.corpora.corpus import Corpus, CorpusError, Item
 from datamodules.corpora.recording_parts import Filters
 from datamodules.corpora.recordings import RecordingsCorpus
 
@@ -165,11 +165,75 @@ def test_names_of_any_alphabet_and_equal_names_stay_apart(tmp_path: Path) -> Non
     assert Corpus.open(corpus.root).items == corpus.items
 
 
-def test_one_instrument_and_few_recordings_are_said(tmp_path: Path) -> None:
-    write_wav(tmp_path / "in" / "flute" / "a.wav", take(0), RATE)
-    notes = build(tmp_path / "in", tmp_path / "out").manifest["notes"]
-    assert notes[0].startswith("flute has no recordings for val and test")
-    assert notes[1].startswith("There is only one instrument")
+def clock(seconds: float, first_s: float = 0.0, last_s: float | None = None) -> np.ndarray:
+    """A tone between two moments whose level tells, at every moment, how late it is."""
+    time_s = np.arange(round(seconds * RATE)) / RATE
+    level = 0.1 + 0.5 * time_s / seconds
+    sounds = (time_s >= first_s) & (time_s < (last_s or seconds))
+    return level * sounds * np.sin(2 * np.pi * 440 * time_s)
+
+
+def moments(corpus: Corpus, item: Item, seconds: float) -> tuple[float, float]:
+    """The moments of a `clock` of ``seconds`` at which an item begins and ends."""
+    audio = np.abs(corpus.read(item))
+    ends = audio[: RATE // 50].max(), audio[-RATE // 50 :].max()
+    return tuple(seconds * (float(level) - 0.1) / 0.5 for level in ends)
+
+
+@pytest.mark.parametrize("n_takes", [1, 3])
+def test_a_few_takes_are_cut_by_time_and_most_of_the_music_trains(tmp_path: Path, n_takes: int) -> None:
+    for n in range(n_takes):  # of other lengths, since copies are used once
+        write_wav(tmp_path / "in" / "flute" / f"{n}.wav", clock(60 + n), RATE)
+    corpus = build(tmp_path / "in", tmp_path / "out", part_s=20.0, loudness_db=None)
+    for n in range(n_takes):
+        by_split = {
+            split: sorted(
+                (moments(corpus, i, 60 + n) for i in corpus.select(split) if i.work == f"flute-{n}"),
+            )
+            for split in ("train", "val", "test")
+        }
+        assert [len(parts) for parts in by_split.values()] == [3, 1, 1]
+        (train_start, *_, train_end), [(val_start, val_end)], [(test_start, test_end)] = (
+            [moment for part in by_split["train"] for moment in part],
+            by_split["val"],
+            by_split["test"],
+        )
+        music_s = 60 + n - 2 * 2.0
+        assert train_start == pytest.approx(0, abs=0.2) and test_end == pytest.approx(60 + n, abs=0.2)
+        assert val_start - train_end == pytest.approx(2.0, abs=0.2), "no note is in two splits"
+        assert test_start - val_end == pytest.approx(2.0, abs=0.2)
+        lengths = [train_end - train_start, val_end - val_start, test_end - test_start]
+        assert np.array(lengths) / music_s == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
+    [note] = corpus.manifest["notes"]
+    assert f"flute has {n_takes} recording" in note and "80% for train" in note and "10% for test" in note
+
+
+def test_silence_around_a_take_is_not_what_is_held_out(tmp_path: Path) -> None:
+    write_wav(tmp_path / "in" / "flute" / "a.wav", clock(60, 10, 50), RATE)
+    corpus = build(tmp_path / "in", tmp_path / "out", part_s=60.0, loudness_db=None)
+    found = {item.split: moments(corpus, item, 60) for item in corpus.items}
+    assert found["train"][0] == pytest.approx(10, abs=0.2) and found["test"][1] == pytest.approx(50, abs=0.2)
+    assert found["test"][1] - found["test"][0] == pytest.approx(3.6, abs=0.2)
+
+
+def test_shares_and_short_takes_of_cut_recordings(tmp_path: Path) -> None:
+    write_wav(tmp_path / "in" / "flute" / "a.wav", clock(6), RATE)
+    seconds = {i.split: i.n_samples / RATE for i in build(tmp_path / "in", tmp_path / "a").items}
+    assert min(seconds.values()) >= 0.5 and seconds["train"] > 0.7 * 6
+    no_test = build(tmp_path / "in", tmp_path / "b", shares=(0.5, 0.5, 0.0))
+    assert [item.split for item in no_test.items] == ["train", "val"]
+
+
+def test_ten_recordings_are_split_as_wholes_and_folders_of_splits_are_what_they_say(tmp_path: Path) -> None:
+    for n in range(10):
+        write_wav(tmp_path / "in" / "flute" / f"{n}.wav", clock(6 + n / 10), RATE)
+    corpus = build(tmp_path / "in", tmp_path / "out")
+    assert [item.n_samples for item in corpus.select(instrument="flute")] and len(corpus.items) == 10
+    for split in ("train", "test"):
+        write_wav(tmp_path / "own" / split / "flute" / "a.wav", clock(7 + len(split)), RATE)
+    corpus = build(tmp_path / "own", tmp_path / "out")
+    assert sorted(item.split for item in corpus.items) == ["test", "train"]
+    assert corpus.manifest["notes"] == ["flute has no recordings in the folders for val."]
 
 
 def test_wrong_folders_and_names_are_one_sentence(root: Path, tmp_path: Path) -> None:

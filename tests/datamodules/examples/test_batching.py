@@ -38,7 +38,8 @@ def test_epochs_have_other_examples() -> None:
 def test_evaluation_takes_every_example_once_and_ranks_have_equally_many_batches(
     n_examples: int, world_size: int
 ) -> None:
-    ranks = [list(EvaluationBatchSampler(n_examples, 4, rank, world_size)) for rank in range(world_size)]
+    kinds = [True] * n_examples
+    ranks = [list(EvaluationBatchSampler(kinds, 4, rank, world_size)) for rank in range(world_size)]
     assert len({len(batches) for batches in ranks}) == 1
     taken = [number for batches in ranks for batch in batches for number in batch]
     assert set(taken) == set(range(n_examples))
@@ -48,7 +49,16 @@ def test_evaluation_takes_every_example_once_and_ranks_have_equally_many_batches
 
 
 def test_no_examples_are_no_batches() -> None:
-    assert list(EvaluationBatchSampler(0, 4)) == []
+    assert list(EvaluationBatchSampler([], 4)) == []
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_a_batch_holds_examples_of_one_kind(world_size: int) -> None:
+    kinds = ["a", "b", "a", "a", "b", "a", "a", "a"]
+    ranks = [list(EvaluationBatchSampler(kinds, 4, rank, world_size)) for rank in range(world_size)]
+    assert len({len(batches) for batches in ranks}) == 1
+    assert all(len({kinds[number] for number in batch}) == 1 for batches in ranks for batch in batches)
+    assert {number for batches in ranks for batch in batches for number in batch} == set(range(8))
 
 
 def test_collate_stacks_in_order() -> None:

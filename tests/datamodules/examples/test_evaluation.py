@@ -105,5 +105,5 @@ def test_a_short_piece_ends_in_silence_and_a_whole_one_has_its_length(data: Eval
 def test_one_piece_alone_has_no_reference(tiny_corpus: Corpus) -> None:
     piece = tiny_corpus.select("test", "monophonic")[0].piece
     corpus = replace(tiny_corpus, items=tuple(i for i in tiny_corpus.items if i.piece == piece))
-    with pytest.raises(CorpusError, match="reference has to be another work"):
+    with pytest.raises(CorpusError, match="reference has to be another piece"):
         EvaluationPlan(corpus, "test", BOTH).cases(["violin"], ["guitar_acoustic"])
