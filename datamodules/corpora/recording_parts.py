@@ -29,7 +29,7 @@ FULL_SCALE = 0.9999
 GAP_S, MOST_GAP = 2.0, 0.05
 """What is left out between two splits of one recording: seconds, and the largest share of its sound.
 No note may ring on from one split into the next; few notes, and few rooms, sound for two seconds."""
-LONG_S, LEAST_S = 4.0, 0.5
+LONG_S, LEAST_S = 3.0, 0.5
 """A recording that sounds for ``LONG_S`` seconds may be cut by time; each split gets at least ``LEAST_S``."""
 
 
