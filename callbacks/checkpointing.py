@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -28,6 +28,7 @@ from callbacks.tracking.checkpoints import BEST
 from callbacks.tracking.tracker import n_batches_done
 from lightning_modules.adversarial_module import batches_a_step
 from runtime.files import write_beside
+from runtime.ranges import Positive
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -92,8 +93,8 @@ class BestAndLast(ModelCheckpoint):
     def __init__(
         self,
         monitor: str = "val/mr_stft",
-        mode: str = "min",
-        last_every_minutes: float = 10,
+        mode: Literal["min", "max"] = "min",
+        last_every_minutes: Positive = 10,
         dirpath: str | None = None,
     ) -> None:
         super().__init__(

@@ -101,9 +101,10 @@ def _blocks(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
         ) from error
 
 
-def _links(path: Path) -> Iterator[AbstractContextManager[Path | int | io.BytesIO]]:
+def _links(path: Path) -> Iterator[AbstractContextManager[bytes | int | io.BytesIO]]:
     """What libsndfile is to open: the file, its bytes through a pipe, or the links of a chained file."""
-    with soundfile.SoundFile(path) as file:
+    name = os.fsencode(path)  # soundfile takes no name that is not UTF-8 as text
+    with soundfile.SoundFile(name) as file:
         kind = file.format
     if kind == "MP3":
         yield _piped(path)  # from a pipe it reads all frames, and not as many as it guesses from the first
@@ -112,7 +113,7 @@ def _links(path: Path) -> Iterator[AbstractContextManager[Path | int | io.BytesI
     if len(links) > 1:
         yield from (nullcontext(part(path, start, end)) for start, end in links)
     else:
-        yield nullcontext((closed_wav(path) if kind == "WAV" else None) or path)
+        yield nullcontext((closed_wav(path) if kind == "WAV" else None) or name)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from datamodules.batch import FRAME_RATE_HZ, Features
 from datamodules.features.frames import LOUDNESS_FLOOR_DB
+from lightning_modules.ddsp.loudness_mapping import SILENCE_DB, loud_level_db, sounding_frames
 from lightning_modules.ddsp.pitch_repair import hz_to_midi, midi_to_hz, repair_pitch
 
 RIGHT_SEMITONES = 0.5
@@ -52,8 +53,8 @@ class Articulation(nn.Module):
     """Source features → the pitch and loudness with which the instrument would play them.
 
     The input is the source's pitch around a frame *relative* to the pitch in it, so that the network knows
-    intervals and no notes, and the loudness relative to the clip's loudest. The mean of its first layers over
-    the clip is its context, which tells a plucked source from a blown one.
+    intervals and no notes, and the loudness relative to the clip's loud level. The mean of its first layers
+    over the frames of the clip that sound is its context, which tells a plucked source from a blown one.
 
     Args:
         hidden_size: channels.
@@ -64,6 +65,10 @@ class Articulation(nn.Module):
     _STRIDE = 4
     """Frames between the moments whose pitch is in the input."""
     _MAX_CHANGE_DB = 12.0
+    _REACH = 24
+    """Frames that the convolutions look to either side."""
+    _LOWEST_DB = -60.0
+    """Loudness relative to the loud level below which all frames look the same."""
     _INTERVAL = 2.0
     """Semitones beyond which all intervals look the same."""
 
@@ -97,13 +102,16 @@ class Articulation(nn.Module):
         midi = hz_to_midi(repair_pitch(features.f0_hz, features.f0_confidence))
         candidates = self._moments(midi)
         interval = (candidates[:, :: self._STRIDE] - midi.unsqueeze(1)).clamp(-self._INTERVAL, self._INTERVAL)
-        loudest = torch.quantile(features.loudness_db, 0.95, dim=-1, keepdim=True)
-        level = 1.0 + (features.loudness_db - loudest).clamp(min=-60.0) / 20.0
+        loudness = features.loudness_db
+        relative_db = (loudness - loud_level_db(loudness)).clamp(min=self._LOWEST_DB)
+        # Silence is equally far below loud and soft recordings, though its loudness has a floor.
+        level = 1.0 + relative_db.masked_fill(loudness <= SILENCE_DB, self._LOWEST_DB) / 20.0
         inputs = torch.cat([interval, features.f0_confidence.unsqueeze(1), level.unsqueeze(1)], dim=1)
         hidden = self.encoder(inputs)
-        hidden = self.dilated_convolutions(hidden + self.context_mlp(hidden.mean(dim=-1)).unsqueeze(-1))
+        context = self.context_mlp(_mean_where(sounding_frames(loudness).unsqueeze(1), hidden))
+        hidden = self.dilated_convolutions(hidden + context.unsqueeze(-1))
         logits, change = self.head(hidden).split([candidates.shape[1], 1], dim=1)
-        loudness_db = features.loudness_db + self._MAX_CHANGE_DB * torch.tanh(change.squeeze(1))
+        loudness_db = loudness + self._MAX_CHANGE_DB * torch.tanh(change.squeeze(1))
         return Articulated(logits, candidates, loudness_db.clamp(min=LOUDNESS_FLOOR_DB))
 
     def _moments(self, midi: Tensor) -> Tensor:
@@ -112,11 +120,15 @@ class Articulation(nn.Module):
         return padded.squeeze(1).unfold(-1, self.n_later + self.n_earlier + 1, 1).transpose(1, 2)
 
     def articulate(self, features: Features) -> Features:
-        """Replace pitch and loudness of the source's features by the likeliest ones of the instrument."""
-        predicted = self(features)
+        """Replace pitch and loudness of the source's features by the likeliest ones of the instrument.
+
+        The source is whole, so there is silence before it and after it.
+        """
+        predicted = self(_in_silence(features, self._REACH))
         likeliest = predicted.moment_logits.argmax(dim=1, keepdim=True)
         f0_hz = midi_to_hz(predicted.candidates_midi.gather(1, likeliest).squeeze(1))
-        return Features(f0_hz, features.f0_confidence, predicted.loudness_db)
+        inside = slice(self._REACH, -self._REACH)
+        return Features(f0_hz[:, inside], features.f0_confidence, predicted.loudness_db[:, inside])
 
     def terms(self, source: Features, target: Features) -> ArticulationTerms:
         """Compare the prediction for ``source`` with how the instrument plays the same notes.
@@ -144,7 +156,7 @@ def in_a_room(features: Features) -> Features:
     of it.
     """
     loudness = features.loudness_db
-    loudest = torch.quantile(loudness, 0.95, dim=-1, keepdim=True)
+    loudest = loud_level_db(loudness)
     hiss_db = loudest - HISS_DB[0] - (HISS_DB[1] - HISS_DB[0]) * torch.rand_like(loudest)
     wandering = 40.0 + 48.0 * torch.rand_like(loudness[:, ::WANDERING_FRAMES])
     wandering = wandering.repeat_interleave(WANDERING_FRAMES, dim=1)[:, : loudness.shape[1]]
@@ -154,6 +166,21 @@ def in_a_room(features: Features) -> Features:
         f0_confidence=features.f0_confidence,
         loudness_db=10 * torch.log10(power),
     )
+
+
+def _in_silence(features: Features, n_frames: int) -> Features:
+    """Put ``n_frames`` frames of silence before and after a source."""
+    values = (None, 0.0, LOUDNESS_FLOOR_DB)  # the pitch is unvoiced there, whatever it is
+    padded = (
+        nn.functional.pad(part, (n_frames, n_frames), "replicate" if value is None else "constant", value)
+        for part, value in zip(features, values, strict=True)
+    )
+    return Features(*padded)
+
+
+def _mean_where(mask: Tensor, values: Tensor) -> Tensor:
+    """The mean over the frames in which ``mask (B, 1, N)`` is true: ``(B, C, N)`` → ``(B, C)``."""
+    return (values * mask).sum(dim=-1) / mask.sum(dim=-1)
 
 
 def _convolution(n_in: int, n_out: int, kernel: int, dilation: int) -> nn.Sequential:

@@ -77,6 +77,24 @@ def test_silence_stays_silence(small_module, tone_batch):
     assert half[:, 17_600:].abs().max() < 1e-4
 
 
+def test_silence_around_a_take_changes_nothing_within(small_module, tone_batch):
+    """Phases may begin elsewhere, so spectra are compared."""
+    train(small_module, tone_batch, 8)
+    take = torch.cat([gain * tone()[:, :8_000] for gain in (1.0, 0.3, 0.7)], dim=1)
+    with torch.inference_mode():
+        alone = small_module.transfer(take)
+        within = small_module.transfer(pad(take, (32_000, 32_000)))[:, 32_000:-32_000]
+    window = torch.hann_window(1024)
+    spectra = [
+        torch.stft(audio, 1024, 256, window=window, center=False, return_complex=True).abs()
+        for audio in (alone, within)
+    ]
+    loudest = spectra[0].max()
+    in_db = [20 * torch.log10(spectrum.clamp(min=loudest / 100)) for spectrum in spectra]
+    assert loudest > 1e-2
+    torch.testing.assert_close(in_db[1], in_db[0], atol=1.0, rtol=0)
+
+
 def test_equal_sources_give_equal_results(small_module):
     with torch.inference_mode():
         first, second = small_module.transfer(tone()), small_module.transfer(tone())
