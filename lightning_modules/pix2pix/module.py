@@ -67,7 +67,7 @@ class Pix2PixModule(AdversarialModule[Forward]):
         super().__init__(sample_rate, instruments, loss_weights, generator_optimizer, discriminator_optimizer)
         self.adversarial_loss = adversarial_loss or CrossEntropyLoss()
         self.spectrogram = spectrogram or Spectrogram()
-        self.conditioned = conditioned
+        self.conditioned = self.takes_reference = conditioned
         self.translator = Translator(network, phase or SourcePhase(), self.spectrogram, conditioned)
         self.discriminator = discriminator
         self._require_fitting_sizes(slice_frames, overlap_frames)
