@@ -82,6 +82,8 @@ class Equaliser(Anchor):
     It learns nothing: what a system is worth begins above it.
     """
 
+    takes_reference = True
+
     def transfer(
         self, source: Tensor, reference: Tensor | None = None, target_instrument: Tensor | None = None
     ) -> Tensor:

@@ -33,6 +33,8 @@ def noise_audio(noise_magnitudes: Tensor, hop: int, noise: Tensor) -> Tensor:
     Returns:
         ``(B, N·H)``.
     """
+    if not noise.shape[1]:
+        return noise.expand(len(noise_magnitudes), 0)
     filters = noise_filters(noise_magnitudes)
     n_fft = hop + filters.shape[-1] - 1
     n_pieces = math.ceil(n_fft / hop)

@@ -11,7 +11,9 @@ from lightning_modules.ddsp.controls import Controls, exp_sigmoid, physical_cont
 from lightning_modules.ddsp.filtered_noise import noise_audio, noise_between, noise_filters
 from lightning_modules.ddsp.hop_grid import hop_samples, n_hops, on_hop_grid
 from lightning_modules.ddsp.network import RawControls
+from lightning_modules.ddsp.reverb import TrainableReverb
 from lightning_modules.ddsp.synthesizers import Synthesizer
+from runtime.errors import UserError
 
 
 def controls_of(f0_hz, amplitude=0.5, harmonics=(1.0,)):
@@ -61,6 +63,39 @@ def test_the_noise_bias_is_where_an_untrained_network_starts():
 
 
 # ------------------------------------------------------------------------------------------- additive
+
+
+def test_unvoiced_frames_are_silent_and_the_others_sound_as_without_them():
+    """CREPE and RVC give 0 Hz there."""
+    f0_hz = torch.full((2, 50), 330.0)
+    voiced = controls_of(f0_hz)
+    f0_hz = f0_hz.clone()
+    f0_hz[0, 20:30], f0_hz[1] = 0.0, 0.0
+    audio, phase = harmonic_audio(controls_of(f0_hz), 64, 16_000)
+    whole, _ = harmonic_audio(voiced, 64, 16_000)
+    assert not audio[0, 20 * 64 : 29 * 64].any() and not audio[1].any() and phase.isfinite().all()
+    torch.testing.assert_close(audio[0, : 19 * 64], whole[0, : 19 * 64])
+    torch.testing.assert_close(audio[0, 30 * 64 :], whole[0, 30 * 64 :])
+    assert (audio[0].diff().abs() < 0.5 * 2 * math.pi * 330 / 16_000 + 0.05).all(), "no click, no chirp"
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_pitch_that_is_no_number_is_one_sentence(wrong):
+    f0_hz = torch.full((2, 50), 330.0)
+    f0_hz[1, 7] = wrong
+    with pytest.raises(UserError, match="NaN or infinite in 1 of 100 frames: an unvoiced frame has 0 Hz"):
+        harmonic_audio(controls_of(f0_hz), 64, 16_000)
+
+
+def test_no_frames_are_no_audio():
+    controls = controls_of(torch.zeros(3, 0))
+    initial = torch.tensor([0.1, 0.2, 0.3])
+    audio, phase = harmonic_audio(controls, 64, 16_000, initial)
+    assert audio.shape == (3, 0) and torch.equal(phase, initial)
+    assert noise_audio(controls.noise_magnitudes, 64, torch.zeros(1, 0)).shape == (3, 0)
+    raw = RawControls(torch.zeros(3, 0, 1), torch.zeros(3, 0, 60), torch.zeros(3, 0, 65))
+    synthesizer = Synthesizer(reverb=TrainableReverb(100))
+    assert synthesizer(raw, torch.zeros(3, 0), torch.zeros(3, 0), 16_000).shape == (3, 0)
 
 
 def slow_harmonic_audio(controls, hop, sample_rate):
