@@ -142,6 +142,21 @@ def test_programs_that_a_soundfont_lacks_are_refused_by_number(tmp_path: Path) -
     assert SoundFontBank(bank.path, {"own": 2}).instruments == ("keyboard_acoustic", "own")
 
 
+@pytest.mark.parametrize("filling", [b"", b"\0"])
+def test_a_chunk_of_odd_length_may_be_filled_up_or_not(tmp_path: Path, filling: bytes) -> None:
+    """MuseScore writes compressed samples without filling them up."""
+    records = b"".join(
+        struct.pack("<20sHHHIII", b"", program, bank, 0, 0, 0, 0)
+        for program, bank in ((7, 0), (8, 1), (0, 0))
+    )
+    presets = b"LIST" + struct.pack("<I", 12 + len(records)) + b"pdta"
+    presets += b"phdr" + struct.pack("<I", len(records)) + records
+    samples = b"LIST" + struct.pack("<I", 5) + b"sdta" + b"x" + filling
+    body = b"sfbk" + samples + presets
+    (tmp_path / "odd.sf3").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    assert programs_in(tmp_path / "odd.sf3") == {7}
+
+
 @pytest.mark.parametrize("kind", [SoundFontBank, FluidSynthBank])
 def test_a_damaged_soundfont_is_refused_before_a_renderer_takes_another(
     tmp_path: Path, kind: type[SoundFontBank], monkeypatch: pytest.MonkeyPatch
