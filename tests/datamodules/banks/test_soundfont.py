@@ -176,6 +176,16 @@ def test_a_damaged_soundfont_is_refused_before_a_renderer_takes_another(
             kind(damaged)
 
 
+def test_a_soundfont_that_is_damaged_inside_is_one_sentence(tmp_path: Path) -> None:
+    """The zones of the third instrument end beyond the last one: a panic of the library, no exception."""
+    content = bytearray(embedded_soundfont().read_bytes())
+    fourth = content.index(b"inst") + 8 + 3 * 22
+    content[fourth + 20 : fourth + 22] = b"\xff\xff"
+    (tmp_path / "damaged.sf2").write_bytes(content)
+    with pytest.raises(CorpusError, match=r"damaged\.sf2 cannot be played \(range end index 65535"):
+        SoundFontBank(tmp_path / "damaged.sf2").render(SCALE[:1], "violin", RATE, 1.0)
+
+
 @pytest.mark.skipif(shutil.which("fluidsynth") is not None, reason="FluidSynth is installed")
 def test_fluidsynth_missing_is_one_sentence() -> None:
     with pytest.raises(CorpusError, match="which is not installed; install it"):
