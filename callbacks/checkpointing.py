@@ -16,7 +16,6 @@ from types import FrameType
 from typing import Any, Literal
 
 import lightning as L
-import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
@@ -24,6 +23,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from callbacks.tracking import checkpoint_files
 from callbacks.tracking.checkpoints import BEST
 from callbacks.tracking.tracker import n_batches_done
 from lightning_modules.adversarial_module import batches_a_step
@@ -32,7 +32,7 @@ from runtime.ranges import Positive
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and renames it.
+    """Writes a checkpoint and its hash beside its place and renames it.
 
     Lightning's own writes into the system's temporary folder and moves the file. Between two file systems
     that is a copy, and a process killed in it has lost the old checkpoint and has half of the new one.
@@ -43,7 +43,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     ) -> None:
         """See `lightning.fabric.plugins.CheckpointIO`."""
         with write_beside(path) as file:
-            torch.save(checkpoint, file)
+            checkpoint_files.save(checkpoint, file)
 
 
 class DeferredInterrupt:

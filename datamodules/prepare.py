@@ -197,10 +197,12 @@ def _scores(options: argparse.Namespace) -> scores.ScoreSource:
 
 
 def _bank(options: argparse.Namespace) -> banks.Bank:
+    if options.nsynth is None and (options.preset is not None or options.quality is not None):
+        raise corpora.CorpusError("--preset and --quality are for NSynth; give its folder with --nsynth.")
     if options.nsynth is None:
         return (banks.FluidSynthBank if options.fluidsynth else banks.SoundFontBank)(options.soundfont)
-    if options.soundfont is not None:
-        raise corpora.CorpusError("--soundfont and --nsynth are two banks; make one of them --elsewhere.")
+    if options.soundfont is not None or options.fluidsynth:
+        raise corpora.CorpusError("--nsynth takes the place of a SoundFont; make one of them --elsewhere.")
     return banks.NSynthBank(options.nsynth, preset=options.preset, quality=options.quality)
 
 
@@ -257,7 +259,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
     def show(corpus: corpora.Corpus) -> int:
         files = measure_items(corpus, corpus.items) if options.characteristics or options.map else []
-        if options.map:
+        if options.map and files:
             save_map(options.map, files)
         documents.append(description(corpus, by_instrument(files)))
         if options.format == "table":

@@ -127,6 +127,14 @@ class Corpus:
         """The content address: equal for equal requests over equal sources."""
         return str(self.manifest["address"])
 
+    @property
+    def loudness_db(self) -> float:
+        """The level in dB that its files were brought to, or their mean level where they were left alone."""
+        wanted_db = self.manifest["request"]["source"].get("loudness_db")
+        if wanted_db is not None:
+            return float(wanted_db)
+        return sum(item.loudness_db for item in self.items) / len(self.items)
+
     @cached_property
     def instruments(self) -> tuple[str, ...]:
         """Every instrument, sorted."""

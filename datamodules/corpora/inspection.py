@@ -16,6 +16,7 @@ from datamodules.corpora.characteristics import Characteristics
 from datamodules.corpora.corpus import PREPARE_AGAIN, SPLITS, Corpus, CorpusError, Item
 from datamodules.features.spectrum_statistics import deviations_db
 from runtime.hashing import sha256_of
+from runtime.paths import printable
 from runtime.workers import run_jobs
 
 IN_ONE_PROCESS = 500
@@ -90,9 +91,17 @@ def damaged_files(corpus: Corpus, workers: int | None = None, progress: bool = T
             yield corpus.audio_path(item)
     workers = workers or (1 if len(corpus.items) < IN_ONE_PROCESS else None)
     whole = [corpus.audio_path(item) for item in corpus.items if has_its_size(corpus.root, item)]
-    for path, digest in run_jobs(sha256_of, whole, "Checking", workers, progress):
+    for path, digest in run_jobs(_digest, whole, "Checking", workers, progress):
         if checksums.get(path.relative_to(corpus.root).as_posix()) != digest:
             yield path
+
+
+def _digest(path: Path) -> str:
+    """Hash a file; one that cannot be read has no digest, and counts as damaged."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return ""
 
 
 def read_checksums(root: Path) -> dict[str, str]:
@@ -162,7 +171,7 @@ def print_overview(corpus: Corpus) -> None:
             soft_wrap=True,
         )
         for kind, count in Counter(_kind(reason) for _, reason in skipped).most_common(8):
-            console.print(f"  {count:5d} × {kind}", highlight=False, markup=False)
+            console.print(f"  {count:5d} × {printable(kind)}", highlight=False, markup=False)
 
 
 def print_characteristics(characteristics: Mapping[tuple[str, str], Characteristics]) -> None:

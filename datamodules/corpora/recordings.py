@@ -13,6 +13,7 @@ import soundfile
 
 from datamodules.audio.decoding import UNKNOWN_FRAMES
 from datamodules.audio.files import AUDIO_SUFFIXES
+from datamodules.audio.levels import CORPUS_DB
 from datamodules.corpora.building import BuildPlan, CorpusSource
 from datamodules.corpora.corpus import SPLITS, TRACKS, CorpusError, unknown_instrument
 from datamodules.corpora.recording_parts import GAP_S, LONG_S, Filters, RecordingJob, Treatment
@@ -81,7 +82,7 @@ class RecordingsCorpus(CorpusSource):
         mix_channels: bool = True,
         part_s: float = 30.0,
         filters: Filters | None = None,
-        loudness_db: float | None = -23.0,
+        loudness_db: float | None = CORPUS_DB,
         shares: tuple[float, float, float] = (0.8, 0.1, 0.1),
         licence: str = "unknown",
     ) -> None:

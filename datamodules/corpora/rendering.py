@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.audio.levels import FLOOR_DB, mean_loudness_db, normalised
+from datamodules.audio.levels import CORPUS_DB, FLOOR_DB, mean_loudness_db, normalised
 from datamodules.banks.bank import Bank
 from datamodules.banks.soundfont import SoundFontBank
 from datamodules.corpora.building import BuildJob, BuildPlan, CorpusSource, file_bytes, write_item
@@ -73,7 +73,7 @@ class RenderedCorpus(CorpusSource):
         tracks: Sequence[str] = TRACKS,
         performance: Performance | None = None,
         renditions: int = 1,
-        loudness_db: float = -23.0,
+        loudness_db: float = CORPUS_DB,
         most_missing: float = 0.05,
         seed: int = 0,
     ) -> None:

@@ -53,6 +53,13 @@ def test_the_pitch_is_held_through_gaps_and_taken_back_to_the_start():
     assert repaired[200:].tolist() == pytest.approx([67.0] * 100, abs=1e-3)
 
 
+def test_a_pitch_of_zero_is_unvoiced_however_confident_the_tracker():
+    midi = torch.full((1, 300), 64.0)
+    f0_hz = midi_to_hz(midi)
+    f0_hz[:, :50], f0_hz[:, 100:200] = 0.0, 0.0
+    torch.testing.assert_close(repair_pitch(f0_hz, torch.ones(1, 300)), midi_to_hz(midi))
+
+
 def test_without_any_confident_frame_the_pitch_is_finite():
     assert repair_pitch(torch.full((1, 50), 100.0), torch.zeros(1, 50)).isfinite().all()
 
