@@ -13,10 +13,9 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
-import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
@@ -24,14 +23,16 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from callbacks.tracking import checkpoint_files
 from callbacks.tracking.checkpoints import BEST
 from callbacks.tracking.tracker import n_batches_done
 from lightning_modules.adversarial_module import batches_a_step
 from runtime.files import write_beside
+from runtime.ranges import Positive
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and renames it.
+    """Writes a checkpoint and its hash beside its place and renames it.
 
     Lightning's own writes into the system's temporary folder and moves the file. Between two file systems
     that is a copy, and a process killed in it has lost the old checkpoint and has half of the new one.
@@ -42,7 +43,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     ) -> None:
         """See `lightning.fabric.plugins.CheckpointIO`."""
         with write_beside(path) as file:
-            torch.save(checkpoint, file)
+            checkpoint_files.save(checkpoint, file)
 
 
 class DeferredInterrupt:
@@ -92,8 +93,8 @@ class BestAndLast(ModelCheckpoint):
     def __init__(
         self,
         monitor: str = "val/mr_stft",
-        mode: str = "min",
-        last_every_minutes: float = 10,
+        mode: Literal["min", "max"] = "min",
+        last_every_minutes: Positive = 10,
         dirpath: str | None = None,
     ) -> None:
         super().__init__(

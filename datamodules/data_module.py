@@ -36,6 +36,7 @@ from datamodules.examples.training_with_features import FeatureData, PairedFeatu
 from datamodules.features.frames import FeatureCache
 from datamodules.features.pitch import PestoTracker, PitchTracker
 from runtime.messages import say
+from runtime.ranges import Count, Natural, Positive, SampleRate
 
 Track = Literal["monophonic", "polyphonic"]
 
@@ -75,25 +76,25 @@ class TransferDataModule(L.LightningDataModule):
     def __init__(
         self,
         corpus: CorpusSource,
-        sample_rate: int = 16000,
+        sample_rate: SampleRate = 16000,
         corpora_dir: str = "corpora",
         source_instruments: list[str] | None = None,
         target_instruments: list[str] | None = None,
         tracks: Sequence[Track] = ("monophonic",),
-        segment_s: float = 4.0,
-        reference_s: float = 4.0,
-        batch_size: int = 16,
-        batches_per_epoch: int = 200,
-        num_workers: int = 0,
+        segment_s: Positive = 4.0,
+        reference_s: Positive = 4.0,
+        batch_size: Count = 16,
+        batches_per_epoch: Count = 200,
+        num_workers: Natural = 0,
         seed: int = 0,
         augmentation: Augmentation | None = None,
-        val_clips: int = 32,
-        val_clip_s: float = 4.0,
-        test_clip_s: float | None = 8.0,
-        test_reference_s: float = 4.0,
-        test_pieces: int | None = 8,
+        val_clips: Count = 32,
+        val_clip_s: Positive = 4.0,
+        test_clip_s: Positive | None = 8.0,
+        test_reference_s: Positive = 4.0,
+        test_pieces: Count | None = 8,
         test_bank: str = DEFAULT_BANK,
-        prepare_workers: int | None = None,
+        prepare_workers: Count | None = None,
     ) -> None:
         super().__init__()
         self.corpus_source = corpus

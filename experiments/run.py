@@ -8,11 +8,13 @@ from __future__ import annotations
 import sys
 from itertools import groupby
 
-from experiments.command_line import catalogue
+from experiments.command_line import catalogue, new_architecture
+from experiments.command_line.checking import check
+from experiments.command_line.help_page import PURPOSES, page
+from experiments.command_line.keys import RANGE_TEST, SECTIONS
 from experiments.command_line.resolver import resolve
 from runtime.errors import UserError, nearest, run_command
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "lr_find")
 USAGE = """\
 How to start:
   python -m experiments.run fit  --config NAME                    train, then test the best checkpoint
@@ -21,7 +23,8 @@ How to start:
   python -m experiments.run anchors --config NAME                 test all anchors on the experiment's data
   python -m experiments.run predict --config NAME --ckpt_path best   write the test clips' transfers as files
   python -m experiments.run lr_find --config NAME                 find learning rates (range test)
-  python -m experiments.run fit  --config NAME --print_config     show every key and its value
+  python -m experiments.run new NAME                              begin an architecture of your own
+  python -m experiments.run fit --help                            the options of a command
 
 NAME is one of the above or a path to a YAML file; several --config layer, a later one wins.
 --scale demo (minutes on a CPU, the default) or --scale paper (the sizes of the source documents)."""
@@ -33,21 +36,33 @@ def main(arguments: list[str]) -> int:
         print(listing())
         return 0
     subcommand, options = arguments[0], arguments[1:]
-    if subcommand == "anchors":
+    if subcommand == "new":
+        return new_architecture.main(options)
+    _require_known(subcommand)
+    if {"-h", "--help"} & set(options):
+        print(page(subcommand))
+        return 0
+    options = ["--help" if option == "--help-all" else option for option in options]
+    if "--help" not in options:
+        _require_right(subcommand, options)
+    run(subcommand, options)
+    return 0
+
+
+def run(subcommand: str, options: list[str]) -> None:
+    """Run a subcommand whose command line has been looked at."""
+    if subcommand == "anchors" and "--help" not in options:
         from experiments.command_line.anchors import test_anchors
 
         test_anchors(options)
-        return 0
-    _require_runnable(subcommand, options)
-    if subcommand == "lr_find":
+    elif subcommand == "lr_find":
         from experiments.command_line.lr_find import RangeTestCLI
 
         RangeTestCLI(options)
-        return 0
-    from experiments.command_line.cli import SuiteCLI
+    else:
+        from experiments.command_line.cli import SuiteCLI
 
-    SuiteCLI(arguments)
-    return 0
+        SuiteCLI([subcommand.replace("anchors", "test"), *options])
 
 
 def listing() -> str:
@@ -59,17 +74,22 @@ def listing() -> str:
     return "\n".join([*lines, "", USAGE])
 
 
-def _require_runnable(subcommand: str, options: list[str]) -> None:
-    """Refuse within a moment what Lightning would need 15 seconds to refuse."""
-    if subcommand not in SUBCOMMANDS:
+def _require_known(subcommand: str) -> None:
+    if subcommand not in PURPOSES:
+        known = [*PURPOSES, "new", "list"]
         raise UserError(
-            f"There is no subcommand '{subcommand}'; there are {', '.join(SUBCOMMANDS)} and anchors."
-            f"{nearest(subcommand, [*SUBCOMMANDS, 'anchors'])}"
+            f"There is no command '{subcommand}'; there are {', '.join(known)}.{nearest(subcommand, known)}"
         )
-    if not resolve(options).experiment and not {"-h", "--help"} & set(options):
+
+
+def _require_right(subcommand: str, options: list[str]) -> None:
+    """Refuse at once what Lightning would need 15 seconds to refuse."""
+    resolved = resolve(options)
+    if not resolved.experiment:
         raise UserError(
             f"`{subcommand}` needs an experiment: --config NAME. `python -m experiments.run` lists them."
         )
+    check(resolved, SECTIONS | RANGE_TEST if subcommand == "lr_find" else SECTIONS)
 
 
 if __name__ == "__main__":

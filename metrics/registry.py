@@ -164,6 +164,7 @@ METRICS = {
         _content("chroma_cosine", HIGHER, "Cosine of pitch classes", "0–1", "chroma", Stage.VALIDATION),
         _notes("onset_f1", HIGHER, "F-measure of note onsets within 50 ms", caption="onset F1"),
         _timbre("mfcc_distance", LOWER, "Cosine distance of mean cepstra", "0–2", "MFCC", Stage.VALIDATION),
+        _timbre("mfcc40_distance", LOWER, "The same with 40 cepstra", "0–2", stage=Stage.VALIDATION),
         _learned("triplet_timbre_distance", LOWER, "Cosine distance in the timbre space", caption="triplet"),
         _learned(
             "instrument_accuracy",

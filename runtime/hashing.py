@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +40,27 @@ class FileHashes:
         self.memory = memory
 
     def of(self, path: str | Path) -> str:
-        """Give the hash of a file."""
-        return self.of_all([Path(path)])[0]
+        """Give the hash of a file; raises `OSError` where it cannot be read."""
+        with Path(path).open("rb"):
+            return self.of_all([Path(path)])[0]
 
     def of_all(self, paths: Iterable[Path]) -> list[str]:
-        """Give the hashes of many files, in their order."""
-        resolved = [path.resolve() for path in paths]
-        states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in resolved]
+        """Give the hashes of many files, in their order; of one that cannot be read, of its path."""
         known = self._recall()
-        digests = [known.get(state) or sha256_of(Path(state[0])) for state in states]
-        self._remember({s: d for s, d in zip(states, digests, strict=True) if s not in known})
+        digests: list[str] = []
+        new: dict[tuple[str, int, int], str] = {}
+        for path in (path.resolve() for path in paths):
+            try:
+                status = path.stat()
+                # Names may hold bytes that are no UTF-8, which no database takes.
+                name = str(path).encode(errors="backslashreplace").decode()
+                state = (name, status.st_size, status.st_mtime_ns)
+                if state not in known:
+                    known[state] = new[state] = sha256_of(path)
+                digests.append(known[state])
+            except OSError:
+                digests.append(hashlib.sha256(os.fsencode(path)).hexdigest())
+        self._remember(new)
         return digests
 
     def of_folder(self, root: Path, paths: Iterable[Path]) -> str:
@@ -58,23 +71,25 @@ class FileHashes:
         )
         return hashlib.sha256(json.dumps(list(lines)).encode()).hexdigest()
 
+    # A memory that is damaged or cannot be written costs time, and nothing else.
+
     def _recall(self) -> dict[tuple[str, int, int], str]:
         if self.memory is None or not self.memory.is_file():
             return {}
-        with sqlite3.connect(self.memory, timeout=60) as database:
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self.memory, timeout=60)) as database:
             rows = database.execute("SELECT path, size, changed_ns, digest FROM hashes").fetchall()
-        database.close()
-        return {(path, size, changed_ns): digest for path, size, changed_ns, digest in rows}
+            return {(path, size, changed_ns): digest for path, size, changed_ns, digest in rows}
+        return {}
 
     def _remember(self, digests: Mapping[tuple[str, int, int], str]) -> None:
         if self.memory is None or not digests:
             return
-        self.memory.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(self.memory, timeout=60) as database:
+        with suppress(OSError):
+            self.memory.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self.memory, timeout=60)) as database, database:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS hashes "
                 "(path TEXT PRIMARY KEY, size INT, changed_ns INT, digest TEXT)"
             )
             rows = [(*state, digest) for state, digest in digests.items()]
             database.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", rows)
-        database.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,13 @@ def draw(study: optuna.Study, metrics: Sequence[str], folder: Path) -> list[Path
     from matplotlib import pyplot
 
     matplotlib.use("Agg")
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes")
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return []
     paths = []
     for name, plot, options in _pictures(with_short_names(study), metrics):
         try:
-            plot(**options)
+            with _without_warnings():
+                plot(**options)
         except (ValueError, RuntimeError) as error:  # such as importances of trials that are all equal
             log.warning("There is no picture '%s' of the study: %s", name, error)
             continue
@@ -52,6 +52,16 @@ def draw(study: optuna.Study, metrics: Sequence[str], folder: Path) -> list[Path
         pyplot.close("all")
         paths.append(path)
     return paths
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Ignore that Optuna's plots are experimental, and what they warn of few trials or equal values."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        for message in ("PedAnovaImportanceEvaluator computes", "Attempting to set identical low and high"):
+            warnings.filterwarnings("ignore", message=message)
+        yield
 
 
 def _pictures(study: optuna.Study, metrics: Sequence[str]) -> Iterator[tuple[str, Any, dict[str, Any]]]:

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         if getattr(options, name) < 1:
             raise UserError(f"--{name} must be 1 or more, found {getattr(options, name)}.")
     space = read_space(options.space or find_space(options.experiment))
-    objectives = options.objective or list(space.objectives)
+    objectives = list(dict.fromkeys(options.objective or space.objectives))
     if not objectives:
         raise UserError(f"{space.path} has no objectives: add some, or name one with --objective.")
     budget = parse_budget(options.budget) if options.budget else None

@@ -12,20 +12,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import yaml
-
 from experiments.command_line.catalogue import find
 from experiments.command_line.resolver import with_bases
 from runtime.errors import UserError, nearest
+from runtime.yaml_files import read_mapping
 
 if TYPE_CHECKING:
     import optuna
 
 SPACES = Path(__file__).parent / "spaces"
+ENTRIES = ("objectives", "space")
 FIELDS = {
     "float": {"low", "high", "log", "step", "range_test"},
     "int": {"low", "high", "log", "step"},
@@ -143,9 +144,9 @@ def read_space(path: Path) -> Space:
     Raises:
         UserError: the file or a distribution in it is wrong.
     """
-    content = _read_yaml(path)
-    if unknown := sorted(set(content) - {"objectives", "space"}):
-        hint = nearest(unknown[0], ["objectives", "space"])
+    content = read_mapping(path)
+    if unknown := [str(name) for name in content if name not in ENTRIES]:
+        hint = nearest(unknown[0], ENTRIES)
         raise UserError(f"{path} has the entry '{unknown[0]}'; it may have objectives and space.{hint}")
     space = content.get("space")
     if not isinstance(space, dict) or not space:
@@ -153,28 +154,18 @@ def read_space(path: Path) -> Space:
     objectives = content.get("objectives") or []
     if not isinstance(objectives, list) or not all(isinstance(name, str) for name in objectives):
         raise UserError(f"{path} has the objectives {objectives!r}; they must be a list of metrics.")
-    distributions = {key: _distribution(path, key, space[key]) for key in space}
+    distributions = {str(key): _distribution(path, str(key), given) for key, given in space.items()}
     return Space(str(path), path.read_text(encoding="utf-8"), tuple(objectives), distributions)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"The search space {path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"The search space {path} is no YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"The search space {path} must have the entries objectives and space.")
-    return content
 
 
 def _distribution(path: Path, key: str, given: Any) -> Distribution:
     where = f"{path}, {key}"
-    kind = given.get("type") if isinstance(given, dict) else None
+    kind = str(given.get("type")) if isinstance(given, dict) else ""
     if kind not in FIELDS:
-        raise UserError(f"{where}: the type must be {', '.join(FIELDS)}, found {kind!r}.{_near_type(kind)}")
-    fields = {name: value for name, value in given.items() if name != "type"}
+        raise UserError(
+            f"{where}: the type must be {', '.join(FIELDS)}, found '{kind}'.{nearest(kind, FIELDS)}"
+        )
+    fields = {str(name): value for name, value in given.items() if name != "type"}
     if unknown := sorted(set(fields) - FIELDS[kind]):
         raise UserError(
             f"{where}: a distribution of type {kind} has no '{unknown[0]}'; it may have "
@@ -183,31 +174,40 @@ def _distribution(path: Path, key: str, given: Any) -> Distribution:
     return _choices(where, fields) if kind == "categorical" else _interval(where, kind, fields)
 
 
-def _near_type(kind: Any) -> str:
-    return nearest(kind, FIELDS) if isinstance(kind, str) else ""
-
-
 def _choices(where: str, fields: dict[str, Any]) -> Distribution:
     choices = fields.get("choices")
-    if not isinstance(choices, list) or len(choices) < 2:
-        raise UserError(f"{where}: choices must be a list of two or more values, found {choices!r}.")
+    if not isinstance(choices, list) or len(set(map(as_text, choices))) < max(2, len(choices)):
+        raise UserError(
+            f"{where}: choices must be a list of two or more different values, found {choices!r}."
+        )
     return Distribution("categorical", choices=tuple(choices))
 
 
 def _interval(where: str, kind: str, fields: dict[str, Any]) -> Distribution:
-    number: Any = int if kind == "int" else (int, float)
-    low, high, step = (fields.get(name) for name in ("low", "high", "step"))  # type: Any, Any, Any
-    for name, value in {"low": low, "high": high, **({"step": step} if "step" in fields else {})}.items():
-        if isinstance(value, bool) or not isinstance(value, number):
+    numbers = {"low": None, "high": None} | {k: v for k, v in fields.items() if k in ("low", "high", "step")}
+    for name, value in numbers.items():
+        if not _is_number(value, kind):
             raise UserError(f"{where}: {name} must be {kind}, found {value!r}.{_yaml_float(value)}")
-    if not low < high or (fields.get("log") and low <= 0) or (step is not None and step <= 0):
+    found = Distribution(kind, **fields)
+    if not isinstance(found.log, bool):
+        raise UserError(f"{where}: log must be true or false, found {found.log!r}.")
+    if not found.low < found.high or (found.log and found.low <= 0):
         raise UserError(
-            f"{where}: low must be less than high, and with log above 0, and a step must be above 0; "
-            f"found low {low}, high {high}, step {step}."
+            f"{where}: low must be less than high, and with log above 0; found {found.low} and {found.high}."
         )
-    if fields.get("log") and step is not None:
+    if found.step is not None and not 0 < found.step <= found.high - found.low:
+        raise UserError(
+            f"{where}: step must be above 0 and at most high − low = {found.high - found.low:g}, found "
+            f"{found.step}."
+        )
+    if found.log and found.step is not None:
         raise UserError(f"{where}: a distribution has a step or is log, not both.")
-    return Distribution(kind, **fields)
+    return found
+
+
+def _is_number(value: Any, kind: str) -> bool:
+    types = int if kind == "int" else (int, float)
+    return isinstance(value, types) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _yaml_float(value: Any) -> str:

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from runtime.databases import hidden, reason, with_driver
 from runtime.errors import UserError
 
 DEFAULT_STORAGE = "sqlite:///sweeps.db"
@@ -52,55 +53,51 @@ def open_storage(url: str) -> RDBStorage:
     """Open the database of studies; an SQLite file is created if it does not exist.
 
     Raises:
-        UserError: the URL is no database, the database cannot be reached, or its driver is not installed.
+        UserError: the URL is no database that outlives the process, the database cannot be reached, or its
+            driver is not installed.
     """
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    _require_lasting(url)
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # the worker reports its trials itself
     attempts = 3  # workers that create the tables at the same time make each other fail
     for attempt in range(attempts):
         try:
-            return RDBStorage(
-                with_driver(url),
-                engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None,
-                heartbeat_interval=HEARTBEAT_S,
-                grace_period=GRACE_S,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES),
-            )
-        except ImportError as error:
-            raise UserError(
-                f"The storage {hidden(url)} needs a driver that is not installed ({error.name or error}): "
-                "pip install -e '.[postgres]'."
-            ) from error
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            if attempt == attempts - 1:
-                raise UserError(f"The storage {hidden(url)} cannot be opened: {_reason(error)}.") from error
+            return _storage(with_driver(url))
+        except (ImportError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            if isinstance(error, ImportError) or attempt == attempts - 1:
+                raise UserError(f"The storage {hidden(url)} cannot be opened: {reason(error)}.") from error
             time.sleep(1 + attempt)
     raise AssertionError
 
 
-def with_driver(url: str) -> str:
-    """Name the driver in the address of a PostgreSQL database; SQLAlchemy's default is an older one."""
+def _storage(url: str) -> RDBStorage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of heartbeats
+        return RDBStorage(
+            url,
+            engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None,
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=GRACE_S,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES),
+        )
+
+
+def _require_lasting(url: str) -> None:
+    """Refuse what is no address, and a database in memory, with which the study would be gone at the end."""
     try:
-        parts = make_url(url)
+        address = make_url(url)
     except ArgumentError as error:
         raise UserError(
             f"The storage '{url}' is no database address; examples are {DEFAULT_STORAGE} and "
             "postgresql://USER:PASSWORD@HOST/DATABASE."
         ) from error
-    if parts.drivername in ("postgresql", "postgres"):
-        parts = parts.set(drivername="postgresql+psycopg")
-    return parts.render_as_string(hide_password=False)
-
-
-def hidden(url: str) -> str:
-    """Hide the password of an address."""
-    return make_url(url).render_as_string(hide_password=True)
-
-
-def _reason(error: BaseException) -> str:
-    """The driver's message in one line, without SQLAlchemy's advice."""
-    cause = error.__cause__ or error
-    return " ".join(str(getattr(cause, "orig", None) or cause).split())[:200].rstrip(".")
+    in_memory = (
+        not address.database or ":memory:" in address.database or address.query.get("mode") == "memory"
+    )
+    if address.get_backend_name() == "sqlite" and in_memory:
+        raise UserError(
+            f"The storage {url} is a database in memory, which ends with the process; name a file, as in "
+            f"{DEFAULT_STORAGE}."
+        )
 
 
 def require_new(storage: RDBStorage, name: str) -> None:

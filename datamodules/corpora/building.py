@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import hashlib
 import json
 import os
@@ -11,7 +10,6 @@ import shutil
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +26,8 @@ from datamodules.corpora.corpus import (
 )
 from datamodules.corpora.journal import Built, Journal
 from datamodules.scores.source import Skipped
+from runtime.arguments import positive_int, sample_rate_hz
+from runtime.errors import DISK_FULL
 from runtime.files import one_at_a_time, write_beside
 from runtime.hashing import FileHashes, address_of
 from runtime.messages import say
@@ -35,7 +35,6 @@ from runtime.workers import run_jobs
 
 BUILDER_VERSION = 1
 """Part of every address; raised when equal requests would give other audio than before."""
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class BuildJob(ABC):
@@ -46,7 +45,10 @@ class BuildJob(ABC):
 
     @abstractmethod
     def run(self, root: Path) -> Built:
-        """Write the audio files of this job below ``root``, with `write_item`."""
+        """Write the audio files of this job below ``root``, with `write_item`.
+
+        An error of any kind costs this job and nothing else: its reason is reported with `skipped`.
+        """
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,13 @@ class CorpusSource(ABC):
             progress: show progress bars.
 
         Raises:
-            CorpusError: the request or its sources are wrong, or the disk is full.
+            UserError: the request or its sources are wrong, or the disk is full.
         """
+        sample_rate_hz.require(sample_rate, "sample_rate")
+        if workers is not None:
+            positive_int.require(workers, "workers")
         with _clear_errors(Path(corpora_dir)):
-            Path(corpora_dir).mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(corpora_dir))
             root = self.folder(corpora_dir, sample_rate)
             if not is_intact(root):
                 with one_at_a_time(root):
@@ -141,7 +146,7 @@ class CorpusSource(ABC):
         _require_space(root, plan.n_bytes * len(jobs) // max(1, len(plan.jobs)))
         for leftover in root.rglob(".*.partial"):
             leftover.unlink()
-        running = run_jobs(_RunBelow(root), jobs, f"Building {root.name}", workers, progress)
+        running = run_jobs(_RunBelow(root), jobs, f"Building {root.name}", workers, progress, _given_up)
         for job, built in running:
             journal.add(job.name, built)
         self._finish(root, sample_rate, journal.of([job.name for job in plan.jobs]), plan)
@@ -168,7 +173,8 @@ class CorpusSource(ABC):
             "request": request,
         }
         with write_beside(root / "manifest.json") as file:
-            file.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode())
+            text = json.dumps(manifest, indent=2, ensure_ascii=False)
+            file.write(text.encode(errors="backslashreplace"))
 
     def _require_every_instrument(self, root: Path, built: Built, skipped: Sequence[Skipped]) -> None:
         silent = sorted(set(self.instruments) - {item.instrument for item in built.items})
@@ -195,10 +201,14 @@ class _RunBelow:
         return job.run(self.root)
 
 
+def _given_up(job: BuildJob, reason: str) -> Built:
+    return Built(skipped=(Skipped(job.name, reason),))
+
+
 def write_item(root: Path, item: Item, audio: Any, sample_rate: int) -> str:
     """Write the audio of ``item``, delete features of an older version, and return the file's SHA-256."""
     content = wav_bytes(audio, sample_rate)
-    with write_beside(root / "audio" / f"{item.stem}.wav") as file:
+    with write_beside(root / "audio" / f"{item.checked().stem}.wav") as file:
         file.write(content)
     for stale in (root / "features").glob(f"*/{_escaped(item.stem)}.npy"):
         stale.unlink()
@@ -226,15 +236,16 @@ def has_its_size(root: Path, item: Item) -> bool:
 
 def is_intact(root: Path) -> bool:
     """Tell whether ``root`` is a complete corpus whose files all have their full size."""
-    if not (root / "manifest.json").is_file():
+    try:
+        corpus = Corpus.open(root)
+    except CorpusError:
         return False
-    corpus = Corpus.open(root)
     return all(has_its_size(root, item) for item in corpus.items)
 
 
 def write_skipped(path: Path, skipped: Sequence[Skipped]) -> None:
     """Write ``skipped.csv``: what is not in the corpus, and why."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(Skipped._fields)
         writer.writerows(skipped)
@@ -264,6 +275,16 @@ def _require_space(root: Path, n_bytes: int) -> None:
         )
 
 
+def _make_folder(corpora_dir: Path) -> None:
+    try:
+        corpora_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if os.path.isfile(corpora_dir) else error.strerror
+        raise CorpusError(
+            f"{corpora_dir} cannot be the folder of corpora ({reason}); choose another one (--corpora-dir)."
+        ) from None
+
+
 @contextmanager
 def _clear_errors(corpora_dir: Path) -> Iterator[None]:
     try:
@@ -274,13 +295,8 @@ def _clear_errors(corpora_dir: Path) -> Iterator[None]:
                 f"The disk of {corpora_dir} is full ({error.strerror}); free some space and run the same "
                 "command again: what is ready is kept and the build goes on from there."
             ) from None
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise CorpusError(
-                f"{error.filename or corpora_dir} cannot be used ({error.strerror}); choose another folder."
-            ) from None
-        raise
-    except BrokenProcessPool:
+        if error.filename is None:
+            raise
         raise CorpusError(
-            "A worker process was killed, perhaps for lack of memory; run the same command again with fewer "
-            "workers (--workers 1): what is ready is kept."
-        ) from None
+            f"{error.filename} cannot be used ({error.strerror}); choose another folder."
+        ) from error

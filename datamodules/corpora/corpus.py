@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runtime.errors import UserError, nearest
+from runtime.paths import is_name, printable
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "val", "test")
@@ -35,6 +36,17 @@ PART_MARK = "~"
 """Stands between the name of a recording or score and the number of its part, in piece ids."""
 VARIED_MARK = f"{PART_MARK}v"
 """Stands between the name of a score and the number of a rendition that is not as written."""
+MANIFEST: dict[str, Any] = {
+    "sample_rate": int,
+    "address": str,
+    "minutes": (int, float),
+    "licences": list,
+    "notes": list,
+}
+"""Keys that every manifest has, and the types of their values."""
+PREPARE_AGAIN = (
+    "delete the corpus's manifest.json and prepare it again with the same options; its audio is kept"
+)
 WAV_HEADER_BYTES = 44
 """Length of the header of the 16-bit mono WAV files of a corpus."""
 
@@ -76,6 +88,11 @@ class Item(NamedTuple):
         """Whether this is a further rendition of a piece, in another key and tempo than the score's."""
         return VARIED_MARK in self.piece
 
+    def checked(self) -> Item:
+        """Give the item, or raise `CorpusError` where its files would not lie in the corpus."""
+        _checked((self.split, self.bank, self.instrument, self.piece))
+        return self
+
     @property
     def stem(self) -> str:
         """Path of the item's files below ``audio/`` or ``features/<name>/``, without suffix."""
@@ -95,22 +112,10 @@ class Corpus:
         """Open the corpus in ``root``.
 
         Raises:
-            CorpusError: there is no complete corpus, or one of another version.
+            CorpusError: there is no complete corpus, or one that is damaged or of another version.
         """
         root = Path(root)
-        manifest_path = root / "manifest.json"
-        if not manifest_path.is_file():
-            raise CorpusError(
-                f"{root} is not a complete corpus: it has no manifest.json. "
-                "Build it with `python -m datamodules.prepare` (an interrupted build resumes)."
-            )
-        manifest = json.loads(manifest_path.read_text())
-        if manifest.get("schema_version") != SCHEMA_VERSION:
-            raise CorpusError(
-                f"{manifest_path} has schema version {manifest.get('schema_version')}, this program reads "
-                f"{SCHEMA_VERSION}. Delete {root} and prepare it again."
-            )
-        return cls(root, manifest, tuple(read_index(root / "index.csv")))
+        return cls(root, read_manifest(root / "manifest.json"), tuple(read_index(root / "index.csv")))
 
     @property
     def sample_rate(self) -> int:
@@ -121,6 +126,14 @@ class Corpus:
     def address(self) -> str:
         """The content address: equal for equal requests over equal sources."""
         return str(self.manifest["address"])
+
+    @property
+    def loudness_db(self) -> float:
+        """The level in dB that its files were brought to, or their mean level where they were left alone."""
+        wanted_db = self.manifest["request"]["source"].get("loudness_db")
+        if wanted_db is not None:
+            return float(wanted_db)
+        return sum(item.loudness_db for item in self.items) / len(self.items)
 
     @cached_property
     def instruments(self) -> tuple[str, ...]:
@@ -155,13 +168,61 @@ def read_pcm(path: Path, start: int = 0, n_samples: int = -1) -> np.ndarray:
     return np.multiply(pcm, np.float32(1 / 32768), dtype=np.float32)  # one pass, one allocation
 
 
-def read_index(path: Path) -> Iterable[Item]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read ``manifest.json``."""
+    if not path.is_file():
+        raise CorpusError(
+            f"{path.parent} is not a complete corpus: it has no manifest.json. "
+            "Build it with `python -m datamodules.prepare` (an interrupted build resumes)."
+        )
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or too deep
+        manifest = None
+    if not isinstance(manifest, dict):
+        raise CorpusError(f"{path} is empty or damaged; {PREPARE_AGAIN}.")
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        raise CorpusError(
+            f"{path} has schema version {manifest.get('schema_version')}, this program reads "
+            f"{SCHEMA_VERSION}. Delete {path.parent} and prepare it again."
+        )
+    for key, kind in MANIFEST.items():
+        if not isinstance(manifest.get(key), kind) or (key == "sample_rate" and manifest[key] <= 0):
+            raise CorpusError(f"{path} is damaged: its '{key}' is missing or wrong; {PREPARE_AGAIN}.")
+    return manifest
+
+
+def read_index(path: Path) -> Iterator[Item]:
     """Read the items in ``index.csv``."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        next(rows)  # the names of the columns: Item's fields
-        for split, track, piece, instrument, bank, n_samples, loudness_db in rows:
-            yield Item(split, track, piece, instrument, bank, int(n_samples), float(loudness_db))
+    places = set[tuple[str, ...]]()
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.reader(file)
+            if next(rows) != list(Item._fields):
+                raise ValueError
+            for row in rows:
+                split, track, piece, instrument, bank, n_samples, loudness_db = row
+                # Few places have many items, and a check of each takes longer than reading the row.
+                if (place := (split, bank, instrument)) not in places:
+                    places.add(_checked(place))
+                _checked((piece,))
+                if split not in SPLITS or int(n_samples) < 0:
+                    raise ValueError
+                yield Item(split, track, piece, instrument, bank, int(n_samples), float(loudness_db))
+    except CorpusError as error:
+        raise CorpusError(f"{path}, line {rows.line_num}: {error} {PREPARE_AGAIN.capitalize()}.") from None
+    except (ValueError, StopIteration, csv.Error):
+        raise CorpusError(f"{path} is damaged in line {rows.line_num}; {PREPARE_AGAIN}.") from None
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read ({error.strerror}); {PREPARE_AGAIN}.") from None
+
+
+def _checked(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Give back the parts of an item's path, or raise `CorpusError` where one would lead somewhere else."""
+    for name in names:
+        if not is_name(name):
+            raise CorpusError(f"A corpus cannot hold '{printable(name)}': it is not the name of a file.")
+    return names
 
 
 def write_index(path: Path, items: Sequence[Item]) -> None:

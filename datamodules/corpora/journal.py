@@ -32,14 +32,17 @@ class Journal:
         root.mkdir(parents=True, exist_ok=True)
         self.path = root / "journal.jsonl"
         self._done: dict[str, Built] = {}
-        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else ():
+        text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.is_file() else ""
+        for line in text.split("\n"):
             try:
                 name, items, digests, skipped = json.loads(line)
-            except ValueError:
-                continue  # cut short by a full disk or a killed process: that job runs again
-            self._done[name] = Built(
-                tuple(Item(*item) for item in items), tuple(digests), tuple(Skipped(*row) for row in skipped)
-            )
+                self._done[name] = Built(
+                    tuple(Item(*item).checked() for item in items),
+                    tuple(digests),
+                    tuple(Skipped(*row) for row in skipped),
+                )
+            except (ValueError, TypeError):
+                continue  # cut short by a full disk or a killed process, or changed: that job runs again
 
     def holds(self, name: str) -> bool:
         """Tell whether the job of this name is done."""
@@ -48,8 +51,8 @@ class Journal:
     def add(self, name: str, built: Built) -> None:
         """Note that the job of this name is done."""
         self._done[name] = built
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([name, *built], ensure_ascii=False) + "\n")
+        with self.path.open("ab") as file:
+            file.write(_line(name, built))
 
     def of(self, names: Iterable[str]) -> Built:
         """Join what the jobs of these names have built."""
@@ -70,5 +73,10 @@ class Journal:
         # Rewritten even if nothing was dropped: otherwise the next line would be appended to one cut short.
         with write_beside(self.path) as file:
             for name, built in self._done.items():
-                file.write((json.dumps([name, *built], ensure_ascii=False) + "\n").encode())
+                file.write(_line(name, built))
         return [item for items in damaged.values() for item in items]
+
+
+def _line(name: str, built: Built) -> bytes:
+    # A byte of a file's name that is no UTF-8 becomes an escape of JSON.
+    return (json.dumps([name, *built], ensure_ascii=False) + "\n").encode(errors="backslashreplace")

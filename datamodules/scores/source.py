@@ -7,13 +7,18 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datamodules.scores.notes import Note, Score
 from runtime.files import write_beside
-from runtime.hashing import FileHashes, address_of
+from runtime.hashing import FileHashes, address_of, stable_hash
+from runtime.paths import is_name
+
+LONGEST_NAME = 160
+"""Most bytes of the name of a piece, to which come marks of parts, and the suffixes of files."""
 
 
 class Skipped(NamedTuple):
@@ -39,7 +44,9 @@ class ScoreSet:
     def from_json(cls, text: str) -> ScoreSet:
         """Read the text that `to_json` wrote."""
         content = json.loads(text)
-        scores = (Score(**{**s, "notes": tuple(Note(*n) for n in s["notes"])}) for s in content["scores"])
+        scores = [Score(**{**s, "notes": tuple(Note(*n) for n in s["notes"])}) for s in content["scores"]]
+        if not all(is_name(score.piece) and score.notes for score in scores):
+            raise ValueError("A score has no notes, or a name that is not the name of a file.")
         return cls(tuple(scores), tuple(Skipped(*row) for row in content["skipped"]))
 
 
@@ -64,18 +71,24 @@ class ScoreSource(ABC):
     ) -> ScoreSet:
         """Give the scores, which are parsed once and then read from a list of notes in ``cache``."""
         path = cache / f"notes-{address_of(self.fingerprint(hashes))}.json"
-        if path.is_file():
+        with suppress(OSError, ValueError, TypeError, KeyError):  # missing, or damaged: parsed again
             return ScoreSet.from_json(path.read_text(encoding="utf-8"))
         scores = self._read(workers, progress)
         with write_beside(path) as file:
-            file.write(scores.to_json().encode())
+            file.write(scores.to_json().encode(errors="backslashreplace"))
         return scores
 
 
 def readable_name(text: str) -> str:
-    """Turn ``text`` into a file name: letters and digits of any alphabet stay, all else becomes a hyphen."""
+    """Turn ``text`` into a file name: letters and digits of any alphabet stay, all else becomes a hyphen.
+
+    A long name is cut at `LONGEST_NAME` bytes of UTF-8 and ends with a hash of the whole.
+    """
     composed = unicodedata.normalize("NFC", text)
-    return re.sub(r"[^\w.]+", "-", composed).strip("-._") or "unnamed"
+    name = re.sub(r"[^\w.]+", "-", composed).strip("-._") or "unnamed"
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    return f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{stable_hash(name):016x}"
 
 
 def unique_names(paths: Iterable[Path]) -> list[str]:

@@ -8,36 +8,30 @@ tracker.
 from __future__ import annotations
 
 import logging
-import re
 import shlex
 import sys
+import traceback
 import warnings
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from callbacks.audio_examples import AudioExamples
-from callbacks.checkpointing import BestAndLast, WholeCheckpoints
-from callbacks.curriculum import Curriculum
-from callbacks.histories import Histories
-from callbacks.model_registry import RegisteredModel
-from callbacks.predictions import PredictionFiles
-from callbacks.random_numbers import RandomNumbers
+from callbacks.checkpointing import WholeCheckpoints
 from callbacks.run_record import RunRecord
-from callbacks.test_table import TestTableArtifact
-from callbacks.time_guard import TimeGuard
 from callbacks.tracking import checkpoints
-from callbacks.tracking.system_metrics import SystemMetrics
 from callbacks.tracking.tracker import RunTracker, new_run_name
-from callbacks.transfer_cost import TransferCost
+from experiments.command_line.checking import check
+from experiments.command_line.keys import SECTIONS, RunOptions
 from experiments.command_line.launchers import process_settings
 from experiments.command_line.parser_errors import explain
 from experiments.command_line.resolver import ResolvedConfig, resolve
 from experiments.command_line.trainer_settings import averaging, compile_networks, stepping_settings
 from lightning_modules.transfer_module import TimbreTransferModule
-from runtime.errors import UserError
+from runtime.errors import UserError, users_error
 
 # Noise that says nothing to a user of this suite.
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
@@ -50,23 +44,16 @@ logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
     lambda r: "litlogger" not in r.getMessage()
 )
 
-CLASS_PATH = re.compile(r"(?:class_path:|--[\w.]+[= ])\s*['\"]?([A-Za-z_]\w*(?:\.\w+)+)")
-
 
 class ConfigParser(LightningArgumentParser):
-    """A parser whose errors are one sentence with the nearest right name."""
+    """A parser that knows no abbreviations, and whose errors are one sentence with the nearest right name."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "allow_abbrev": False})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise `UserError`."""
-        raise UserError(
-            explain(message, self._class_paths(), (action.dest for action in self._actions))
-        ) from ex
-
-    given: str = ""
-    """The command line and the text of every config, to find class paths in."""
-
-    def _class_paths(self) -> set[str]:
-        return set(CLASS_PATH.findall(self.given))
+        raise UserError(explain(message, (action.dest for action in self._actions))) from ex
 
 
 class SuiteCLI(LightningCLI):
@@ -79,11 +66,15 @@ class SuiteCLI(LightningCLI):
         resolved: what the arguments behind the subcommand ask for, where they are resolved already.
     """
 
+    sections: Mapping[str, str] = SECTIONS
+    """The keys below which a class has its settings."""
+
     def __init__(
         self, arguments: list[str], run: bool = True, resolved: ResolvedConfig | None = None
     ) -> None:
         subcommand, options = (arguments[:1], arguments[1:]) if run else ([], arguments)
         self.resolved = resolved or resolve(options)
+        check(self.resolved, self.sections)
         self._typed = options
         super().__init__(
             TimbreTransferModule,
@@ -100,48 +91,17 @@ class SuiteCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the suite's own keys, the callbacks that are always there, and the links."""
-        parser.add_argument("--experiment", type=str, help="Name of the experiment (default: its configs').")
-        parser.add_argument("--scale", type=str, help="Size of everything: demo or paper.")
-        parser.add_argument(
-            "--fingerprint", type=str, help="Equal for equal trainings; made from the values."
-        )
-        parser.add_argument("--test_fingerprint", type=str, help="Equal for tests on equal data.")
-        parser.add_argument("--runs_dir", type=str, default="runs", help="Where the folders of runs are.")
-        parser.add_argument(
-            "--run_name", type=str | None, help="Name of the run (default: time, scale, seed)."
-        )
-        parser.add_argument(
-            "--test_after_fit", type=bool, default=True, help="Test the best checkpoint after fit."
-        )
-        parser.add_argument(
-            "--validate_after_fit",
-            type=bool,
-            default=False,
-            help="After fit, validate the best checkpoint with the joint score too, and time its transfer.",
-        )
-        parser.add_argument("--ema_decay", type=float | None, help="Average the weights.")
-        parser.add_argument("--compile", type=bool, default=False, help="Compile the networks.")
-        parser.add_lightning_class_args(BestAndLast, "checkpoint")
-        parser.add_lightning_class_args(RandomNumbers, "random_numbers")
-        parser.add_lightning_class_args(Curriculum, "curriculum")
-        parser.add_lightning_class_args(TimeGuard, "time_guard")
-        parser.add_lightning_class_args(AudioExamples, "audio_examples")
-        parser.add_lightning_class_args(Histories, "histories")
-        parser.add_lightning_class_args(TransferCost, "transfer_cost")
-        parser.add_lightning_class_args(TestTableArtifact, "test_table")
-        parser.add_lightning_class_args(RegisteredModel, "model_registry")
-        parser.add_lightning_class_args(PredictionFiles, "predictions")
-        parser.add_lightning_class_args(SystemMetrics, "system_metrics")
+        parser.add_class_arguments(RunOptions, instantiate=False)
+        for key, path in self.sections.items():
+            found = class_at(path)
+            if issubclass(found, L.Callback):
+                parser.add_lightning_class_args(found, key)
+            elif key != "trainer":  # which Lightning adds itself
+                parser.add_class_arguments(found, key)
         # Ignored by jsonargparse where the model or the data has no such parameter.
         parser.link_arguments("data.init_args.sample_rate", "model.init_args.sample_rate")
         parser.link_arguments("data.init_args.pitch_tracker", "model.init_args.pitch_tracker")
         parser.link_arguments("data.instruments", "model.init_args.instruments", apply_on="instantiate")
-
-    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """Make a parser that knows the texts in which class paths stand, for its error messages."""
-        parser = super().init_parser(**kwargs)
-        parser.given = self.resolved.text  # type: ignore[attr-defined]
-        return parser
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
@@ -162,6 +122,15 @@ class SuiteCLI(LightningCLI):
         path = checkpoints.find(config.ckpt_path, config.experiment, config.runs_dir)
         checkpoints.require_fit(path, config.model.class_path, config.model.init_args.get("sample_rate"))
         config.ckpt_path = str(path)
+
+    def instantiate_classes(self) -> None:
+        """Make model, data and trainer; what they cannot be made with is one sentence."""
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            if users_error(error) is not None:
+                raise
+            raise UserError(f"This config cannot be built: {where_it_failed(error)}.") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer | None:  # type: ignore[override]
         """Make the trainer with the run's tracker, unless ``--trainer.logger false``; none without `run`."""
@@ -230,6 +199,24 @@ class SuiteCLI(LightningCLI):
 
     def _command(self, subcommand: str) -> str:
         return f"python -m experiments.run {subcommand} {shlex.join(self._typed)}"
+
+
+def class_at(path: str) -> type:
+    """The class with this dotted name."""
+    module, _, name = path.rpartition(".")
+    found: type = getattr(import_module(module), name)
+    return found
+
+
+def where_it_failed(error: BaseException) -> str:
+    """What went wrong at first, and in which line, of an error that other errors were raised over."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    frames = traceback.extract_tb(error.__traceback__)
+    # The innermost line of the suite or of a user; where a library was called by nobody else, its own.
+    frame = next((frame for frame in reversed(frames) if "site-packages" not in frame.filename), frames[-1])
+    text = " ".join(str(error).split()) or "no reason is given"
+    return f"{text.strip(' .')} ({type(error).__name__} in {frame.filename}, line {frame.lineno})"
 
 
 def listed(setting: Any) -> list[Any]:

@@ -12,17 +12,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.cli import LightningArgumentParser
 
 from callbacks.plots.rate_curves import RateCurve, draw_curves
 from callbacks.range_test import RangeTest, run_range_test
 from callbacks.run_record import RunRecord
 from callbacks.tracking.tracker import RunTracker, tracker_of
 from experiments.command_line.cli import SuiteCLI
+from experiments.command_line.keys import RANGE_TEST, SECTIONS
 from experiments.command_line.launchers import process_settings
 from experiments.command_line.trainer_settings import stepping_settings
 
-KEY = "range_test"
 ENDLESS: dict[str, Any] = {
     "max_epochs": -1,
     "max_steps": -1,
@@ -41,17 +40,14 @@ class RangeTestCLI(SuiteCLI):
         options: of the command line, without the subcommand.
     """
 
+    sections = SECTIONS | RANGE_TEST
+
     def __init__(self, options: list[str]) -> None:
         super().__init__(["fit", *options])
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the test's settings."""
-        super().add_arguments_to_parser(parser)
-        parser.add_class_arguments(RangeTest, KEY)
-
     def train(self, **arguments: Any) -> None:
         """Run the test and log what it found."""
-        settings = RangeTest(**self._get(self.config, KEY))
+        settings = RangeTest(**self._get(self.config, "range_test"))
         curves = run_range_test(self.model, self.datamodule, self._make_trainer, settings)
         print(summary(curves))
         if (tracker := tracker_of(self.trainer)) is not None:

@@ -61,7 +61,12 @@ class ResolvedConfig:
     @cached_property
     def values(self) -> dict[str, Any]:
         """All layers as one mapping, with the ``--dotted.key value`` pairs of the options."""
-        return merged([*self.layers, *_as_layers(self.options)])
+        return merged(self.every_layer)
+
+    @property
+    def every_layer(self) -> list[Mapping[str, Any]]:
+        """The layers, and every option as one more."""
+        return [*self.layers, *_as_layers(self.options)]
 
     @property
     def fingerprint(self) -> str:
@@ -89,11 +94,6 @@ class ResolvedConfig:
             "--test_fingerprint": self.test_fingerprint,
         }
         return [*configs, *(part for pair in names.items() for part in pair), *self.options]
-
-    @property
-    def text(self) -> str:
-        """Everything that was said, for error messages that look for names in it."""
-        return "\n".join([" ".join(self.options), *map(yaml.safe_dump, self.layers)])
 
     @cached_property
     def _merged_layers(self) -> dict[str, Any]:

@@ -22,8 +22,6 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning_modules.adversarial_module import Stepping
 from runtime.errors import UserError
 
-HALF = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
-
 
 def stepping_settings(
     trainer: Mapping[str, Any], module: L.LightningModule, callbacks: Sequence[L.Callback] = ()
@@ -31,23 +29,11 @@ def stepping_settings(
     """Settings to put over a trainer's whose module optimises by hand: a `Stepping`, which Lightning accepts.
 
     Args:
-        trainer: settings of accumulation, clipping and precision.
+        trainer: settings of accumulation and clipping.
         module: what is trained.
         callbacks: the trainer's, beside which the `Stepping` is put.
-
-    Raises:
-        UserError: a setting has a value that means nothing.
     """
     n_batches, clip_val = trainer["accumulate_grad_batches"], trainer["gradient_clip_val"]
-    if n_batches < 1:
-        raise UserError(f"trainer.accumulate_grad_batches must be 1 or more, found {n_batches}.")
-    if clip_val is not None and clip_val <= 0:
-        raise UserError(f"trainer.gradient_clip_val must be above 0, or null for no limit, found {clip_val}.")
-    if trainer["precision"] in HALF:
-        raise UserError(
-            f"trainer.precision {trainer['precision']} would compute spectra and phases in 16 bits; use "
-            "bf16-mixed or 16-mixed, where only networks do."
-        )
     if module.automatic_optimization:
         return {}
     stepping = Stepping(n_batches, clip_val, trainer["gradient_clip_algorithm"] or "norm")
@@ -61,8 +47,6 @@ def averaging(decay: float) -> L.Callback:
     Args:
         decay: share of the average that a batch leaves as it was, in (0, 1).
     """
-    if not 0 < decay < 1:
-        raise UserError(f"ema_decay must lie between 0 and 1, such as 0.999, found {decay}.")
     return EMAWeightAveraging(decay=decay, use_buffers=False)
 
 

@@ -1,4 +1,4 @@
-"""The seven anchors, which bound together what a system can score, and show what each metric is worth.
+"""The eight anchors, which bound together what a system can score, and show what each metric is worth.
 
 Each is a `TimbreTransferModule` that goes through the same test as an architecture; most look at the target,
 which no architecture may, so they override `transfer_batch` and cannot transfer a file.
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from datamodules.batch import TransferBatch
 from lightning_modules.transfer_module import TimbreTransferModule
+from metrics.functional.equaliser import equalised
 from metrics.functional.oracle import with_phase_of
 from runtime.errors import UserError
 
@@ -63,6 +64,8 @@ class Silence(Anchor):
 class CopyReference(Anchor):
     """The reference, repeated or cut to length: the very timbre, none of the notes."""
 
+    takes_reference = True
+
     def transfer(
         self, source: Tensor, reference: Tensor | None = None, target_instrument: Tensor | None = None
     ) -> Tensor:
@@ -71,6 +74,23 @@ class CopyReference(Anchor):
             _lacks(self, "reference", "Give it a recording of the wanted instrument with --reference.")
         length = source.shape[-1]
         return reference.repeat(1, -(-length // reference.shape[-1]))[:, :length]
+
+
+class Equaliser(Anchor):
+    """The source through a fixed filter that gives it the reference's long-term spectrum.
+
+    It learns nothing: what a system is worth begins above it.
+    """
+
+    takes_reference = True
+
+    def transfer(
+        self, source: Tensor, reference: Tensor | None = None, target_instrument: Tensor | None = None
+    ) -> Tensor:
+        """Filter ``source`` ``(B, T)`` by ``reference`` ``(B, R)`` (`metrics.functional.equaliser`)."""
+        if reference is None:
+            _lacks(self, "reference", "Give it a recording of the wanted instrument with --reference.")
+        return equalised(source, reference, self.sample_rate)
 
 
 class WrongNotes(Anchor):

@@ -46,12 +46,25 @@ def phase_cycles(f0_hz: Tensor, hop: int, sample_rate: int, initial: Tensor) -> 
     if not f0_hz.shape[1]:
         return f0_hz.new_zeros(len(f0_hz), 0, hop), initial
     f, f_next = with_next(f0_hz.double() / sample_rate)
-    hop_cycles = hop * f + (hop - 1) / 2 * (f_next - f)
-    ends = initial.double().unsqueeze(1) + hop_cycles.cumsum(dim=1)
+    ends = initial.double().unsqueeze(1) + _hop_cycles(f, f_next, hop).cumsum(dim=1)
     starts = torch.cat([initial.double().unsqueeze(1), ends[:, :-1]], dim=1) % 1.0
     i = torch.arange(hop, device=f0_hz.device, dtype=f0_hz.dtype)
     within = f.to(i).unsqueeze(-1) * i + (f_next - f).to(i).unsqueeze(-1) * (i * (i - 1) / (2 * hop))
     return (starts.to(i).unsqueeze(-1) + within) % 1.0, (ends[:, -1] % 1.0).to(i)
+
+
+def frame_phases(f0_hz: Tensor, hop: int, sample_rate: int) -> Tensor:
+    """Compute the phase of the fundamental at each frame of ``(B, N)``, in cycles, modulo 1, from 0 on.
+
+    With it as the initial phase any part of a signal can be synthesized by itself.
+    """
+    cycles = _hop_cycles(*with_next(f0_hz.double() / sample_rate), hop)
+    return (cycles.cumsum(dim=1) - cycles) % 1.0
+
+
+def _hop_cycles(f: Tensor, f_next: Tensor, hop: int) -> Tensor:
+    """Cycles of each hop, of frequencies in cycles a sample at its beginning and end."""
+    return hop * f + (hop - 1) / 2 * (f_next - f)
 
 
 def harmonic_audio(

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from datamodules.batch import FRAME_RATE_HZ
 
+FRAMES_AT_ONCE = 1 << 14
+"""Bound on the memory of windows, for sources of any length."""
+
 
 def hz_to_midi(f0_hz: Tensor) -> Tensor:
     """Convert Hz to MIDI note numbers; 440 Hz is 69."""
@@ -53,4 +56,5 @@ def hold_where(values: Tensor, valid: Tensor) -> Tensor:
 
 def _running_median(values: Tensor, half: int) -> Tensor:
     padded = torch.nn.functional.pad(values.unsqueeze(1), (half, half), mode="replicate").squeeze(1)
-    return padded.unfold(-1, 2 * half + 1, 1).median(dim=-1).values
+    windows = padded.unfold(-1, 2 * half + 1, 1).split(FRAMES_AT_ONCE, dim=1)
+    return torch.cat([part.median(dim=-1).values for part in windows], dim=1)

@@ -20,7 +20,21 @@ def mfcc_distance(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
     coefficients order 69.4 %; published are 72.4 % for MFCCs compared frame by frame and 71.8 % for CLAP. NaN
     where one side is silent: silence has no timbre.
     """
-    p, t = (mfcc(x, sample_rate)[:, 1:].mean(-1) for x in (preds, target))
+    return _mean_cepstra_distance(preds, target, sample_rate, n_mfcc=13)
+
+
+def mfcc40_distance(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
+    """`mfcc_distance` with 40 coefficients, of which the first (level) is dropped.
+
+    No unit, range [0, 2], lower is better. It orders .694 of the triplets of human ratings of timbre
+    dissimilarity as people do, `mfcc_distance` .659 (ratings of 21 studies, see arXiv 2507.07764). NaN where
+    one side is silent.
+    """
+    return _mean_cepstra_distance(preds, target, sample_rate, n_mfcc=40)
+
+
+def _mean_cepstra_distance(preds: Tensor, target: Tensor, sample_rate: int, n_mfcc: int) -> Tensor:
+    p, t = (mfcc(x, sample_rate, n_mfcc)[:, 1:].mean(-1) for x in (preds, target))
     distance = (1.0 - torch.nn.functional.cosine_similarity(p, t, dim=-1)).clamp_min(0.0)
     audible = (preds.abs().amax(-1) > 0) & (target.abs().amax(-1) > 0)
     return torch.where(audible, distance, torch.nan)

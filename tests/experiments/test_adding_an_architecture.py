@@ -17,7 +17,7 @@ import soundfile
 
 from datamodules.corpora.corpus import Corpus
 from metrics.evaluation.table import TestTable
-from tests.conftest import ROOT, SIXTH, TINY_INSTRUMENTS, working_in
+from tests.conftest import ROOT, TINY_INSTRUMENTS, working_in
 
 PAGE = (ROOT / "docs" / "adding-an-architecture.md").read_text(encoding="utf-8")
 PACKAGE = "sixth"
@@ -31,6 +31,7 @@ def block(heading: str, language: str) -> str:
     return found[1]
 
 
+NEW = re.findall(r"^python -m experiments.run new .*", PAGE, re.MULTILINE)[0]
 COMMANDS = [line.partition("#")[0].strip() for line in block("6. See it", "").splitlines()]
 
 
@@ -51,17 +52,13 @@ def small(corpora: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Corpus) -> Iterator[Path]:
-    """What a newcomer has written: the package, its two YAML files, and a recording."""
+    """A newcomer's own folder, with what the page's first command writes into it, and a recording."""
     root = tmp_path_factory.mktemp("newcomer")
-    shutil.copytree(SIXTH.parent, root / PACKAGE, ignore=shutil.ignore_patterns("*.yaml", "__pycache__"))
-    for path in (root / PACKAGE).glob("*.py"):
-        path.write_text(path.read_text().replace("tests.experiments.sixth", PACKAGE))
-    (root / PACKAGE / "sixth.yaml").write_text(block("3. The experiment", "yaml"))
-    (root / PACKAGE / "space.yaml").write_text(block("4. The search space", "yaml"))
     item = tiny_corpus.select("test", instrument="keyboard_acoustic")[0]
     shutil.copy(tiny_corpus.audio_path(item), root / "a.wav")
     sys.path.insert(0, str(root))
     with working_in(root):
+        assert run(NEW, Path()) == 0
         yield root
     sys.path.remove(str(root))
 
@@ -70,9 +67,9 @@ def run(command: str, corpora: Path) -> int:
     """As in a shell; in this process where the command needs no others, since imports take their time."""
     shortened = command.replace("--trials 8", "--trials 2").replace("1500steps", "8steps")
     _, _, module, *arguments = shlex.split(shortened)
-    if module in ("experiments.run", "sweeps.run"):
+    if module in ("experiments.run", "sweeps.run") and arguments[0] != "new":
         arguments += small(corpora)
-    if "--trainer.devices" not in arguments:
+    if "--trainer.devices" not in arguments and module != "pytest":
         return import_module(module).main(arguments)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, "-m", module, *arguments], env=environment, check=False).returncode
@@ -90,6 +87,13 @@ def test_the_page_is_true_to_the_last_command(
     assert run(command, tiny_corpora_dir) == 0
     if "experiments.compare" in command:
         assert PACKAGE in capfd.readouterr().out
+
+
+def test_the_files_are_those_of_the_page(folder: Path) -> None:
+    assert (folder / PACKAGE / "sixth.yaml").read_text() == block("3. The experiment", "yaml")
+    assert (folder / PACKAGE / "space.yaml").read_text() == block("4. The search space", "yaml")
+    listed = re.findall(r"^    ([\w.]+)  ", block("1. A package", ""), re.MULTILINE)
+    assert {path.name for path in (folder / PACKAGE).glob("*.*")} - {"__init__.py"} == set(listed)
 
 
 def test_what_the_commands_left(folder: Path) -> None:

@@ -1,6 +1,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from runtime.hashing import FileHashes, address_of, stable_hash
 
 
@@ -35,3 +37,21 @@ def test_a_folder_hash_knows_names_and_contents(tmp_path: Path) -> None:
     assert FileHashes().of_folder(tmp_path, tmp_path.iterdir()) != before
     (tmp_path / "c").rename(tmp_path / "b")
     assert FileHashes().of_folder(tmp_path, reversed(sorted(tmp_path.iterdir()))) == before
+
+
+def test_a_damaged_memory_and_a_name_that_is_no_text_change_no_hash(tmp_path: Path) -> None:
+    file, memory = tmp_path / os.fsdecode(b"take \xff.wav"), tmp_path / "hashes.sqlite"
+    file.write_bytes(b"one")
+    right = FileHashes().of(file)
+    assert FileHashes(memory).of(file) == right == FileHashes(memory).of(file)
+    memory.write_bytes(b"no database")
+    assert FileHashes(memory).of(file) == right
+
+
+def test_a_file_that_cannot_be_read_has_a_hash_of_its_own_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"one")
+    gone = [tmp_path / "gone.wav", tmp_path / "gone too.wav"]
+    digests = FileHashes(tmp_path / "hashes.sqlite").of_all([*gone, tmp_path / "a.wav"])
+    assert len(set(digests)) == 3 and digests[2] == FileHashes().of(tmp_path / "a.wav")
+    with pytest.raises(FileNotFoundError):
+        FileHashes().of(gone[0])

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runtime.workers import run_jobs
+from runtime.errors import UserError
+from runtime.workers import DIED, JobDiedError, run_jobs
 
 
 def square_and_process(number: int) -> tuple[int, int, str]:
@@ -37,6 +38,63 @@ def test_an_error_in_a_worker_keeps_its_kind_and_number() -> None:
     with pytest.raises(OSError, match="job") as error:
         list(run_jobs(fail, range(9), "", workers=2, progress=False))
     assert error.value.errno == 28
+
+
+def fail_in_its_own_way(number: int) -> str:
+    match number:
+        case 3:
+            raise ZeroDivisionError("division by zero")
+        case 5:
+            raise UserError("The file is cut off.")
+        case 6:
+            raise UnreadableError(6, "an error that pickles and cannot be read again")
+        case 7:
+            sys.exit("a library ends the process")
+        case 9:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case 12:
+            os.abort()
+        case 30:
+            os.kill(os.getpid(), signal.SIGKILL)  # what a system does that is out of memory
+    return "done"
+
+
+class UnreadableError(Exception):
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(text)
+
+
+def test_a_job_that_fails_in_any_way_costs_itself_and_nothing_else() -> None:
+    results = list(run_jobs(fail_in_its_own_way, range(32), "", 2, False, lambda job, reason: reason))
+    assert sorted(job for job, _ in results) == list(range(32)), "each has one result"
+    assert {job: result for job, result in results if result != "done"} == {
+        3: "ZeroDivisionError: division by zero",
+        5: "The file is cut off.",
+        6: "UnreadableError: an error that pickles and cannot be read again",
+        7: "SystemExit: a library ends the process",
+        **dict.fromkeys((9, 12, 30), DIED),
+    }
+
+
+def test_a_full_disk_ends_the_work_also_where_failures_are_taken() -> None:
+    with pytest.raises(OSError, match="job") as error:
+        list(run_jobs(fail, range(9), "", 2, progress=False, failed=lambda job, reason: 0))
+    assert error.value.errno == 28
+
+
+def test_where_failures_are_not_taken_the_error_names_the_job_that_killed_its_process() -> None:
+    with pytest.raises(JobDiedError, match=r"^12 could not be done: its process died"):
+        list(run_jobs(fail_in_its_own_way, [10, 11, 12, 13], "", workers=2, progress=False))
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
+    script = "from runtime.workers import run_jobs; list(run_jobs(abs, range(9), '', 2, progress=False))"
+    (tmp_path / "script.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    run = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert "UserError: No other process can be started; in a script" in run.stderr.splitlines()[-1]
 
 
 def test_a_consumer_that_stops_early_leaves_no_process_behind() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import optuna
@@ -9,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from runtime.errors import UserError
-from sweeps.studies import Identity, begin, hidden, is_surplus, n_finished, open_storage, with_driver
+from sweeps.studies import Identity, begin, is_surplus, n_finished, open_storage
 
 IDENTITY = Identity("toy", "demo", "30m", [("val/mr_stft", "minimize")], {"a": [1, 2]}, [])
 
@@ -61,7 +62,10 @@ def test_of_trials_begun_at_once_those_with_the_lowest_numbers_stay(tmp_path: Pa
         ("sweeps.db", "'sweeps.db' is no database address; examples are sqlite:///sweeps.db"),
         ("sqlite:////nowhere/at/all/sweeps.db", "cannot be opened: unable to open database file"),
         ("postgresql://me:secret@127.0.0.1:9/db", r"postgresql://me:\*\*\*@127.0.0.1:9/db cannot be opened"),
-        ("mysql+nonesuch://host/db", "cannot be opened|needs a driver"),
+        ("mysql+nonesuch://host/db", "cannot be opened"),
+        ("sqlite://", "in memory, which ends with the process; name a file, as in sqlite:///sweeps.db"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite:///file:x?mode=memory&uri=true", "in memory"),
     ],
 )
 def test_a_storage_that_cannot_be_used_is_named_without_its_password(url: str, words: str) -> None:
@@ -70,7 +74,7 @@ def test_a_storage_that_cannot_be_used_is_named_without_its_password(url: str, w
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_postgresql_gets_the_driver_that_is_installed() -> None:
-    assert with_driver("postgresql://me:pw@host/db") == "postgresql+psycopg://me:pw@host/db"
-    assert with_driver("sqlite:///sweeps.db") == "sqlite:///sweeps.db"
-    assert hidden("postgresql://me:pw@host/db") == "postgresql://me:***@host/db"
+def test_a_driver_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UserError, match=r"psycopg is not installed; .*\[postgres\]"):
+        open_storage("postgresql://me:secret@127.0.0.1:9/db")

@@ -15,6 +15,7 @@ from tests.conftest import SIXTH
 ANCHORS = {
     "copy",
     "copy_reference",
+    "equaliser",
     "wrong_notes",
     "other_recording",
     "oracle_phase",

@@ -109,18 +109,3 @@ def test_compiled_networks_give_what_they_gave(monkeypatch: pytest.MonkeyPatch) 
         pytest.skip(str(error))
     torch.testing.assert_close(module.network(audio), expected)
     assert list(module.state_dict()) == names
-
-
-@pytest.mark.parametrize(
-    ("setting", "sentence"),
-    [
-        ({"accumulate_grad_batches": 0}, "accumulate_grad_batches must be 1 or more, found 0"),
-        ({"gradient_clip_val": -1.0}, "gradient_clip_val must be above 0, or null"),
-        ({"precision": "bf16-true"}, "spectra and phases in 16 bits; use bf16-mixed"),
-    ],
-)
-def test_a_switch_without_meaning_is_refused_in_a_sentence(setting, sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence):
-        stepping_settings({**DEFAULTS, **setting}, Pulled())  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="ema_decay must lie between 0 and 1"):
-        averaging(1.0)

@@ -1,1 +1,1 @@
-"""A sixth architecture, as small as one can be: docs/adding-an-architecture.md builds it step by step."""
+"""Sixth: one learned filter for each instrument, to begin an architecture from."""

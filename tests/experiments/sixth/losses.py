@@ -1,4 +1,4 @@
-"""What the filters are trained on."""
+"""What sixth is trained on."""
 
 from __future__ import annotations
 

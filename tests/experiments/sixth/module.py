@@ -1,4 +1,4 @@
-"""The Lightning module of the sixth architecture."""
+"""The Lightning module of sixth: what it makes of a recording, and which losses train it."""
 
 from __future__ import annotations
 

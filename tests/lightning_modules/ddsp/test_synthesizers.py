@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from lightning_modules.ddsp.additive import harmonic_audio, phase_cycles
+from lightning_modules.ddsp import filtered_noise
+from lightning_modules.ddsp.additive import frame_phases, harmonic_audio, phase_cycles
 from lightning_modules.ddsp.controls import Controls, exp_sigmoid, physical_controls
-from lightning_modules.ddsp.filtered_noise import noise_audio, noise_filters
+from lightning_modules.ddsp.filtered_noise import noise_audio, noise_between, noise_filters
 from lightning_modules.ddsp.hop_grid import hop_samples, n_hops, on_hop_grid
 from lightning_modules.ddsp.network import RawControls
 from lightning_modules.ddsp.reverb import TrainableReverb
@@ -239,3 +240,19 @@ def test_the_hop_grid_keeps_time_at_44_1_khz():
 def test_the_hop_grid_is_the_frame_grid_at_16_khz():
     frames = torch.rand(2, 500)
     torch.testing.assert_close(on_hop_grid(frames, 16_000, 32_000), frames)
+
+
+def test_noise_is_the_same_wherever_a_part_of_it_begins(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(filtered_noise, "NOISE_BLOCK", 1000)
+    whole = noise_between(0, 3500, seed=0)
+    assert whole.shape == (1, 3500) and whole.abs().max() <= 1
+    assert whole.std().item() == pytest.approx(3**-0.5, rel=0.03)
+    for start, stop in ((0, 1000), (999, 1001), (1000, 2000), (2500, 3500), (3, 3), (1500, 1500)):
+        assert torch.equal(noise_between(start, stop, seed=0), whole[:, start:stop])
+    assert not torch.equal(noise_between(0, 100, seed=0), noise_between(1000, 1100, seed=0))
+
+
+def test_a_part_begins_with_the_phase_of_the_whole():
+    f0_hz = torch.linspace(100.0, 900.0, 200)[None]
+    whole, _ = phase_cycles(f0_hz, 64, 16_000, torch.zeros(1))
+    torch.testing.assert_close(frame_phases(f0_hz, 64, 16_000).float(), whole[:, :, 0], atol=1e-5, rtol=0)

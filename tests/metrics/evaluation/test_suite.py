@@ -9,7 +9,7 @@ from metrics.registry import METRICS, Needs, Stage, measured_in
 from metrics.timbre_space.training import prepare_timbre_space
 from tests.metrics.conftest import RATE
 
-CHEAP = {"chroma_cosine", "mfcc_distance", "mr_stft", "lsd_mel_db", "loudness_l1_db"}
+CHEAP = {"chroma_cosine", "mfcc_distance", "mfcc40_distance", "mr_stft", "lsd_mel_db", "loudness_l1_db"}
 
 
 def part(batch: TransferBatch, count: int, **changes: object) -> TransferBatch:
@@ -111,7 +111,7 @@ def test_without_a_target_content_is_judged_by_the_source_and_timbre_by_the_refe
     assert not {"lsd_db", "pesq", "mr_stft", "si_sdr_db"} & set(right)
     validation = EvaluationSuite.for_validation(RATE, tiny_corpus.instruments)
     validation.update(unpaired.source, unpaired)
-    assert set(validation.compute().means()) == {"chroma_cosine", "mfcc_distance"}
+    assert set(validation.compute().means()) == {"chroma_cosine", "mfcc_distance", "mfcc40_distance"}
 
 
 def test_polyphonic_music_has_no_melody_metrics(tiny_corpus: Corpus, anchor_batch: TransferBatch):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from metrics.functional.spectra import mfcc
-from metrics.functional.timbre import mfcc_distance
+from metrics.functional.timbre import mfcc40_distance, mfcc_distance
 from tests.metrics.conftest import RATE, Quartet, melody, noise
 
 
@@ -14,14 +14,15 @@ def test_cepstra_are_librosas(quartet: Quartet):
     assert np.abs(mfcc(audio[None], RATE)[0].numpy() - expected).max() < 0.1  # of values up to 600
 
 
-def test_distance_agrees_with_librosa_and_scipy(quartet: Quartet):
+@pytest.mark.parametrize(("distance", "n_mfcc"), [(mfcc_distance, 13), (mfcc40_distance, 40)])
+def test_distance_agrees_with_librosa_and_scipy(quartet: Quartet, distance, n_mfcc: int):
     from scipy.spatial.distance import cosine
 
     means = [
-        librosa.feature.mfcc(y=x[0].double().numpy(), sr=RATE, n_mfcc=13, hop_length=500)[1:].mean(1)
+        librosa.feature.mfcc(y=x[0].double().numpy(), sr=RATE, n_mfcc=n_mfcc, hop_length=500)[1:].mean(1)
         for x in (quartet.keyboard, quartet.violin)
     ]
-    ours = mfcc_distance(quartet.keyboard[:1], quartet.violin[:1], RATE).item()
+    ours = distance(quartet.keyboard[:1], quartet.violin[:1], RATE).item()
     assert ours == pytest.approx(cosine(*means), abs=1e-3)
 
 
