@@ -37,7 +37,7 @@ class Line(NamedTuple):
 LINES = (
     Line("--config NAME", "an experiment or a YAML file; of several, a later one wins"),
     Line("--scale SCALE", "demo (minutes on a CPU, the default) or paper (as in the documents)"),
-    Line("--recordings DIR", "your recordings in the place of the corpus: DIR/guitar/*.wav, DIR/flute/*.wav"),
+    Line("--recordings DIR", "your recordings as the corpus: DIR/guitar/*.wav, DIR/flute/…"),
     Line("--target NAME", "the instrument to play"),
     Line("--ckpt_path CKPT", "best or last of the latest run, a run's name, or a file", CHECKPOINTS),
     Line("--data.init_args.source_instruments [A,B]", "instruments to transfer from"),
