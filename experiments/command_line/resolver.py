@@ -119,22 +119,19 @@ def resolve(arguments: Sequence[str]) -> ResolvedConfig:
     parts = dict.fromkeys(part for file in files for part in with_bases(file))
     layers = [layer for path in [BASE, *parts] for layer in _layers(path, scale)]
     if recordings or target:
-        layers = on_own_recordings(
-            layers, *(values[-1] if values else None for values in (recordings, target))
-        )
+        layers = on_own_recordings(layers, options, recordings, target)
     return ResolvedConfig("+".join(map(run_name, files)), scale, layers, options)
 
 
 def on_own_recordings(
-    layers: Sequence[Mapping[str, Any]], folder: str | None, target: str | None
+    layers: Sequence[Mapping[str, Any]], options: Sequence[str], folders: list[str], targets: list[str]
 ) -> list[Mapping[str, Any]]:
     """The layers with ``--recordings`` and ``--target`` in place of the experiment's corpus and target."""
-    from experiments.command_line.own_recordings import CORPUS_KEY, data_layer  # imports NumPy
+    from experiments.command_line.own_recordings import CORPUS_KEY, layer_of  # imports NumPy
 
-    data = merged(layers).get("data", {}).get("init_args", {})
-    layer = data_layer(folder, target, data)
-    others = layers if folder is None else [without(other, [CORPUS_KEY]) for other in layers]
-    return [*others, layer]
+    folder, target = (values[-1] if values else None for values in (folders, targets))
+    own = layer_of(folder, target, merged([*layers, *_as_layers(options)]))
+    return [*(layer if folder is None else without(layer, [CORPUS_KEY]) for layer in layers), own]
 
 
 def scales() -> list[str]:
