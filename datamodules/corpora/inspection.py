@@ -102,11 +102,12 @@ def print_overview(corpus: Corpus) -> None:
     """Print what a corpus holds, for people."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     rate, minutes = corpus.sample_rate, corpus.manifest["minutes"]
     table = Table(
-        title=f"{corpus.root.name}: {len(corpus.items)} files, {minutes} min, {rate} Hz",
+        title=f"{escape(corpus.root.name)}: {len(corpus.items)} files, {minutes} min, {rate} Hz",
         caption="pieces · minutes",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -120,7 +121,7 @@ def print_overview(corpus: Corpus) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for key, splits in sorted(rows.items(), key=lambda row: (row[0][0], row[0][2], row[0][1])):
         cells = [splits.get(split) for split in SPLITS]
-        table.add_row(*key, *(f"{g.pieces} · {g.minutes:.1f}" if g else "" for g in cells))
+        table.add_row(*map(escape, key), *(f"{g.pieces} · {g.minutes:.1f}" if g else "" for g in cells))
     console = Console()
     console.print(table)
     for sentence in (*corpus.manifest["licences"], *corpus.manifest["notes"]):
@@ -131,7 +132,10 @@ def print_overview(corpus: Corpus) -> None:
     skipped = skipped_reasons(corpus.root)
     if skipped:
         console.print(
-            f"{len(skipped)} skipped, see {corpus.root / 'skipped.csv'}:", highlight=False, soft_wrap=True
+            f"{len(skipped)} skipped, see {corpus.root / 'skipped.csv'}:",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
         for kind, count in Counter(_kind(reason) for _, reason in skipped).most_common(8):
             console.print(f"  {count:5d} × {kind}", highlight=False, markup=False)
@@ -141,13 +145,14 @@ def print_characteristics(characteristics: Mapping[tuple[str, str], Characterist
     """Print a table of the means over the files of each split and instrument."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="What the files are like (means)", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("split", "instrument", *Characteristics._fields):
         table.add_column(name, justify="left" if name in ("split", "instrument") else "right")
     for key in sorted(characteristics, key=lambda key: (SPLITS.index(key[0]), key[1])):
-        table.add_row(*key, *(f"{value:.3g}" for value in characteristics[key]))
+        table.add_row(*map(escape, key), *(f"{value:.3g}" for value in characteristics[key]))
     Console().print(table)
 
 
