@@ -16,7 +16,6 @@ from types import FrameType
 from typing import Any, Literal
 
 import lightning as L
-import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
@@ -24,6 +23,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from callbacks.divergence import require_finite_weights
+from callbacks.tracking import checkpoint_files
 from callbacks.tracking.checkpoints import BEST
 from callbacks.tracking.tracker import n_batches_done
 from lightning_modules.adversarial_module import batches_a_step
@@ -34,7 +34,7 @@ from runtime.ranges import Positive
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and renames it.
+    """Writes a checkpoint and its hash beside its place and renames it.
 
     Lightning's own writes into the system's temporary folder and moves the file. Between two file systems
     that is a copy, and a process killed in it has lost the old checkpoint and has half of the new one.
@@ -46,14 +46,14 @@ class WholeCheckpoints(TorchCheckpointIO):
         """See `lightning.fabric.plugins.CheckpointIO`."""
         try:
             with write_beside(path) as file:
-                torch.save(checkpoint, file)
-        except RuntimeError as error:
+                checkpoint_files.save(checkpoint, file)
+        except (OSError, RuntimeError) as error:
             # torch's writer raises its own error over that of the file it could not write to.
-            if isinstance(cause := error.__context__, OSError):
-                raise OSError(
-                    cause.errno, f"{cause.strerror}, a checkpoint was not written", str(path)
-                ) from error
-            raise
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            reason = f"{cause.strerror}, a checkpoint was not written"
+            raise OSError(cause.errno, reason, str(path)) from error
 
 
 class DeferredInterrupt:

@@ -10,13 +10,16 @@ import torch
 from callbacks.tracking.tracker import n_batches_done
 from runtime.errors import UserError
 
+LARGEST_LOSS = 1e12
+"""No loss of audio comes near it; what does has left the numbers that a training can come back from."""
+
 
 class DivergedError(UserError):
     """The numbers of a training are infinite or NaN."""
 
 
 class Divergence(L.Callback):
-    """Ends a training at a loss that is no finite number.
+    """Ends a training at a loss that is NaN, infinite or beyond `LARGEST_LOSS`.
 
     Args:
         every_n_batches: batches from one look at the losses to the next; a look waits for the device.
@@ -32,8 +35,8 @@ class Divergence(L.Callback):
         if batch_idx % self.every_n_batches and not trainer.is_last_batch:
             return
         for name, value in trainer.callback_metrics.items():
-            if name.startswith("train/") and not torch.isfinite(value).all():
-                raise diverged(trainer, f"{name} is {value.item()}")
+            if name.startswith("train/") and not value.abs() < LARGEST_LOSS:  # NaN is not below it either
+                raise diverged(trainer, f"{name} is {value.item():.3g}")
 
 
 def require_finite_weights(trainer: L.Trainer) -> None:

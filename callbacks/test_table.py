@@ -45,7 +45,7 @@ def summary(table: TestTable) -> str:
     for metric in columns():
         if (found := intervals.get(metric.name)) is not None:
             between = "" if found.low is None else f"  [{found.low:.3f}, {found.high:.3f}]"
-            lines.append(f"  {metric.caption} {metric.arrow:<2} {found.mean:9.3f}{between}")
+            lines.append(f"  {f'{metric.caption} {metric.arrow}':<14}{found.mean:9.3f}{between}")
     return "\n".join(lines)
 
 

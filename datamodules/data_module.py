@@ -258,7 +258,7 @@ class TransferDataModule(L.LightningDataModule):
         if not cases:
             raise CorpusError(
                 f"{self.corpus_root} has no {' or '.join(self.tracks)} {split} piece on "
-                f"{', '.join(self.source_instruments)}: prepare a larger corpus (four seconds of a "
+                f"{', '.join(self.source_instruments)}: prepare a larger corpus (three seconds of a "
                 "recording at least), or change data.init_args.tracks or source_instruments."
             )
         data = EvaluationData(self.corpus, self.instruments, cases, clip_s, reference_s)

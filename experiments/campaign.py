@@ -25,7 +25,9 @@ from callbacks.tracking.run_lock import is_running
 from experiments.command_line import catalogue
 from experiments.command_line.resolver import DEFAULT_SCALE, ResolvedConfig, resolve
 from experiments.leaderboard import finished_runs
+from runtime.databases import hidden
 from runtime.errors import UserError, run_command
+from runtime.messages import say
 from runtime.processes import last_words
 from runtime.threads import ONE_THREAD
 from runtime.yaml_files import read_mapping
@@ -285,8 +287,8 @@ def deliver_runs(names: Sequence[str], settings: Settings) -> None:
         if journal.pending(settings.uri) and not is_running(path.parent):
             try:
                 deliver(journal, store)
-            except Unreachable as error:
-                print(f"{path.parent} could not be sent to {settings.uri}: {error}", file=sys.stderr)
+            except (Unreachable, UserError) as error:
+                say(f"{path.parent} could not be sent to {hidden(settings.uri)}: {error}")
 
 
 def show(settings: Settings) -> None:

@@ -1,21 +1,22 @@
 """Compare tested runs: ``python -m experiments.compare`` prints the leaderboard from MLflow.
 
 ``--format table`` (default) for the terminal, ``json`` for programs (one document, nothing else on standard
-output), ``html`` for ears and eyes: a page with pictures, players and spectrograms, also stored in MLflow;
+output), ``html`` for ears and eyes: a page with pictures, players and spectrograms, and a folder beside it;
 ``markdown`` for a page of documentation. ``--against A B`` compares two systems piece by piece.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callbacks.tracking.mlflow_store import Unreachable, default_tracking_uri
+from runtime.databases import hidden
 from runtime.errors import UserError, nearest, run_command
 from runtime.files import write_beside
+from runtime.messages import say
 
 if TYPE_CHECKING:
     from experiments.leaderboard.ranking import Ranking
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             runs = tested_runs(options.uri, _tags(options.tag), options.all, Path(folder))
             document = _document(options, join_runs(runs, options.all), Path(folder))
         except Unreachable as error:
-            raise UserError(f"The tracking server {options.uri} does not answer: {error}.") from error
+            raise UserError(f"The tracking server {hidden(options.uri)} cannot be used: {error}.") from error
     if document:
         _write(document, options.output)
     return 0
@@ -77,12 +78,9 @@ def _tags(pairs: list[str]) -> dict[str, str]:
 
 
 def _document(options: argparse.Namespace, systems: list[System], folder: Path) -> str:
-    """The text to write; empty where it is in the terminal or in a Markdown page already."""
+    """The text to write; empty where it is in the terminal or in a page already."""
     if not systems and options.format != "json":
-        print(
-            f"No tested run on {options.uri} yet; `python -m experiments.run` says how to start.",
-            file=sys.stderr,
-        )
+        say(f"No tested run on {hidden(options.uri)} yet; `python -m experiments.run` says how to start.")
         return ""
     from experiments.leaderboard.differences import system_named
 
@@ -113,12 +111,16 @@ def _leaderboard(
 
         return to_json(found)
     if options.format == "html":
-        return _page(options, found, against, folder)
+        from experiments.leaderboard.html import write_page
+
+        write_page(options.output, found, options.uri, folder, against)
+        say(f"Wrote {options.output}; its pictures and sounds are in {options.output.stem}_files/ beside it.")
+        return ""
     if options.format == "markdown":
         from experiments.leaderboard.markdown import update_page
 
         update_page(options.output, found, options.uri, against)
-        print(f"Wrote {options.output} and its pictures", file=sys.stderr)
+        say(f"Wrote {options.output} and its pictures.")
         return ""
     from experiments.leaderboard.terminal import print_rankings
 
@@ -139,23 +141,13 @@ def _differences(options: argparse.Namespace, against: list[tuple[System, System
     return ""
 
 
-def _page(
-    options: argparse.Namespace, found: list[Ranking], against: list[tuple[System, System]], folder: Path
-) -> str:
-    from experiments.leaderboard.html import page, store
-
-    text = page(found, options.uri, folder, against)
-    store(text, options.uri, folder)
-    return text
-
-
 def _write(document: str, output: Path | None) -> None:
     if output is None:
         print(document)
         return
     with write_beside(output) as file:
         file.write(f"{document}\n".encode())
-    print(f"Wrote {output}", file=sys.stderr)
+    say(f"Wrote {output}.")
 
 
 if __name__ == "__main__":

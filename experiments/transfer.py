@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from runtime.arguments import CommandParser, Number, sample_rate_hz
 from runtime.errors import UserError, is_meant_for_users, run_command
+from runtime.messages import say
 
 if TYPE_CHECKING:
+    from datamodules.audio.stored import StoredAudio
     from lightning_modules.audio_transfer import AudioTransfer
+
+CHUNK_S = 30.0
+"""Seconds that are transferred at a time: their intermediate values need less than a gigabyte."""
+PICTURE_S = 60.0
+"""Seconds of a result that are drawn."""
+seconds_of_chunk = Number(float, "a number of seconds, 2 or more", lambda value: value >= 2)
 
 
 class Recording(NamedTuple):
@@ -40,12 +51,12 @@ def main(arguments: list[str] | None = None) -> int:
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     n_written, rate = len(recordings) - len(failures), _output_rate(transfer, options)
-    print(f"Wrote {n_written} of {len(recordings)} at {rate} Hz.", file=sys.stderr)
+    say(f"Wrote {n_written} of {len(recordings)} at {rate} Hz.")
     return 1 if failures else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         "python -m experiments.transfer",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -81,11 +92,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="set an option of the model; --option ? lists them",
     )
-    add("--sample-rate", type=int, help="the result's sample rate in Hz (default: the model's)")
+    add("--sample-rate", type=sample_rate_hz, help="the result's sample rate in Hz (default: the model's)")
     add(
         "--chunk-s",
-        type=float,
-        help="transfer so many seconds at a time, each adapted by itself, to bound the memory for long files",
+        type=seconds_of_chunk,
+        default=CHUNK_S,
+        help="how many seconds are transferred at a time, which bounds the memory; parts of long files are "
+        "cross-faded (default: %(default)s)",
     )
     add("--picture", action="store_true", help="also draw the spectrograms, beside the result")
     add("--device", default="cpu", help="the device to compute on: cpu, cuda, … (default: %(default)s)")
@@ -105,27 +118,29 @@ def find_recordings(source: Path, output: Path) -> list[Recording]:
     """Find what to read and where to write it. A folder is searched through, and its structure kept.
 
     Raises:
-        UserError: there is nothing to read, or the result would replace its source.
+        UserError: there is nothing to read, or a result cannot be written, or would replace a source.
     """
-    from datamodules.audio.files import AUDIO_SUFFIXES
+    from datamodules.audio.files import AUDIO_SUFFIXES, find_audio
 
     if not source.exists():
         raise UserError(f"The input {source} does not exist.")
+    _require_writable(output)  # before it is looked at, as its name may be too long
     if source.is_file():
         into_folder = output.is_dir() or not output.suffix
         found = [Recording(source, output / f"{source.stem}.wav" if into_folder else output)]
     elif output.suffix or output.is_file():
         raise UserError(f"The input {source} is a folder, so the output must be one too, not {output}.")
     else:
-        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+        paths, left_out = find_audio(source)
+        for link in left_out:
+            say(f"{link} is a link that leads nowhere or in a circle, and is left out.")
         found = [
             Recording(path, output / f"{name}.wav")
             for path, name in zip(paths, _names(source, paths), strict=True)
         ]
     if not found:
         raise UserError(f"The folder {source} has no audio file in it ({', '.join(sorted(AUDIO_SUFFIXES))}).")
-    for recording in found:
-        _require_writable(recording)
+    _require_proper_outputs(found)
     return found
 
 
@@ -138,11 +153,33 @@ def _names(folder: Path, paths: list[Path]) -> list[str]:
     ]
 
 
-def _require_writable(recording: Recording) -> None:
-    if recording.output.suffix.lower() != ".wav":
-        raise UserError(f"The output {recording.output} is no .wav file; results are written as WAV.")
-    if recording.output.resolve() == recording.source.resolve():
-        raise UserError(f"The output {recording.output} would replace its source; choose another name.")
+def _require_proper_outputs(recordings: list[Recording]) -> None:
+    sources = {recording.source.resolve() for recording in recordings}
+    for output in [recording.output for recording in recordings]:
+        if output.suffix.lower() != ".wav":
+            raise UserError(f"The output {output} is no .wav file; results are written as WAV.")
+        _require_writable(output)
+        if output.is_dir():
+            raise UserError(f"The output {output} is a folder; choose another name.")
+        if output.exists() and any(map(output.samefile, sources)):
+            raise UserError(f"The output {output} would replace its source; choose another name.")
+
+
+def _require_writable(output: Path) -> None:
+    """Try to write in the folder of a result, or the nearest one there is, and to name the result."""
+    folder = output.parent
+    try:
+        while not folder.exists():
+            folder = folder.parent
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        for name in output.relative_to(folder).parts:
+            with suppress(FileNotFoundError):
+                (folder / name).lstat()
+    except OSError as error:
+        raise UserError(
+            f"The output {output} cannot be written ({error.strerror}); choose another name or folder."
+        ) from None
 
 
 def _load(options: argparse.Namespace) -> AudioTransfer:
@@ -150,11 +187,28 @@ def _load(options: argparse.Namespace) -> AudioTransfer:
     from datamodules.audio.files import read_audio
     from lightning_modules.audio_transfer import AudioTransfer, set_options
 
+    device = usable_device(options.device)
     path = checkpoints.find(options.checkpoint, runs_dir=options.runs_dir)
-    module = checkpoints.load_module(path, (*checkpoints.TRUSTED, *options.trust)).to(options.device)
+    module = checkpoints.load_module(path, (*checkpoints.TRUSTED, *options.trust)).to(device)
     set_options(module, options.option)
     references = [read_audio(path, module.sample_rate)[0] for path in options.reference]
     return AudioTransfer(module, references, options.instrument, options.chunk_s)
+
+
+def usable_device(name: str) -> str:
+    """Give the name of a device back.
+
+    Raises:
+        UserError: this machine has no such device; names those it has.
+    """
+    import torch
+
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    there += ["mps"] * torch.backends.mps.is_available()
+    usable = {*there, *(device.partition(":")[0] for device in there)}
+    if name not in usable:
+        raise UserError(f"There is no device '{name}' here; there is {', '.join(there)}.")
+    return name
 
 
 def _output_rate(transfer: AudioTransfer, options: argparse.Namespace) -> int:
@@ -172,9 +226,7 @@ def _attempt(transfer: AudioTransfer, recording: Recording, options: argparse.Na
             raise
         return str(error)
     except (MemoryError, torch.OutOfMemoryError):
-        return (
-            f"{recording.source} is too long to transfer at once in this machine's memory; use --chunk-s 60."
-        )
+        return f"{recording.source}: {options.chunk_s:g} s at a time need too much memory; use --chunk-s 5."
     except Exception as error:
         if options.debug or is_meant_for_users(error):  # such as a full disk, which ends all of them
             raise
@@ -192,36 +244,57 @@ def _with_traceback(recording: Recording, error: Exception) -> str:
 
 
 def _transfer_file(transfer: AudioTransfer, recording: Recording, options: argparse.Namespace) -> None:
-    from datamodules.audio.files import read_audio, write_wav
+    from datamodules.audio.stored import require_room_in_wav, store_audio, write_stored
 
     rate, output_rate = transfer.module.sample_rate, _output_rate(transfer, options)
-    audio, _ = read_audio(recording.source, rate, "mix" if options.channels == "mix" else "keep")
-    source = np.atleast_2d(audio)
-    result = transfer(source)
-    write_wav(recording.output, _resampled(_unclipped(result, recording), rate, output_rate), output_rate)
+    folder = recording.output.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = store_audio(recording.source, rate, folder, mix=options.channels == "mix")
+    require_room_in_wav(recording.source, len(sources), len(sources[0]) * output_rate / rate)
+    results = [_transferred(transfer, source, folder) for source in sources]
+    _warn_of_silence(recording, sources, results, rate)
+    gain = _unclipping_gain(results, recording)
+    write_stored(recording.output, results, rate, output_rate, gain)
     if options.picture:
-        from callbacks.plots.spectrograms import save_picture
-
-        panels = {"source": source[0], "output": result[0]}
-        save_picture(recording.output.with_suffix(".png"), panels, rate, recording.source.name)
+        _draw(recording, sources[0], results[0], rate)
 
 
-def _unclipped(result: np.ndarray, recording: Recording) -> np.ndarray:
-    """The result, made quieter where it is over full scale, which is said."""
-    peak = float(np.abs(result).max(initial=0.0))
+def _transferred(transfer: AudioTransfer, source: StoredAudio, folder: Path) -> StoredAudio:
+    from datamodules.audio.stored import StoredAudio
+
+    result = StoredAudio(folder)
+    for block in transfer(source):
+        result.append(block)
+    return result
+
+
+def _warn_of_silence(
+    recording: Recording, sources: list[StoredAudio], results: list[StoredAudio], rate: int
+) -> None:
+    from datamodules.audio.levels import level_of
+
+    if all(level_of(source, rate).is_silent for source in sources):
+        say(f"Warning: {recording.source} is silent, and so is its transfer.")
+    elif all(level_of(result, rate).is_silent for result in results):
+        say(f"Warning: the transfer of {recording.source} is silent, and its source is not.")
+
+
+def _unclipping_gain(results: list[StoredAudio], recording: Recording) -> float:
+    """The gain that makes a result quieter where it is over full scale, which is said."""
+    peak = max(result.peak for result in results)
     if peak <= 1.0:
-        return result
-    over_db = 20 * np.log10(peak)
-    print(f"{recording.output}: {over_db:.1f} dB over full scale, made quieter by that.", file=sys.stderr)
-    return result / peak
+        return 1.0
+    say(f"{recording.output}: {20 * np.log10(peak):.1f} dB over full scale, made quieter by that.")
+    return 1.0 / peak
 
 
-def _resampled(audio: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    if rate == wanted:
-        return audio
-    import soxr
+def _draw(recording: Recording, source: StoredAudio, result: StoredAudio, rate: int) -> None:
+    """Draw the beginnings of source and result beside each other."""
+    from callbacks.plots.spectrograms import save_picture
 
-    return soxr.resample(audio.T, rate, wanted).T
+    n_samples = round(PICTURE_S * rate)
+    panels = {"source": source[:n_samples], "output": result[:n_samples]}
+    save_picture(recording.output.with_suffix(".png"), panels, rate, recording.source.name)
 
 
 def _with_progress(recordings: list[Recording]) -> Iterator[Recording]:

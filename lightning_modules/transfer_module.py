@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import lightning as L
 import torch
@@ -13,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 
+from datamodules.audio.levels import CORPUS_DB
 from datamodules.batch import TransferBatch
 from datamodules.corpora.corpus import Corpus, NoPairsError
 from lightning_modules.layers.loss_weights import weighted_sum
@@ -21,6 +22,10 @@ from metrics.timbre_space.training import prepare_timbre_space
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+
+Part = Callable[[int, int], Tensor]
+"""Audio ``(B, T)`` of any length: gives its samples from one number up to another, ``(B, stop − start)``."""
 
 
 @runtime_checkable
@@ -47,6 +52,8 @@ class TimbreTransferModule(L.LightningModule):
 
     is_anchor: bool = False
     """Anchors are trivial transfers that every table shows and marks."""
+    takes_reference: bool = False
+    """Whether `transfer` uses a reference."""
     averages_references: bool = False
     """Whether `transfer` also takes a sequence of references ``(B, R)``, each of another length."""
     adaptation: DataclassInstance | None = None
@@ -63,6 +70,8 @@ class TimbreTransferModule(L.LightningModule):
         self.instruments = list(instruments)
         self.test_table: TestTable | None = None
         """Per-example values of the last test, set when it ends."""
+        self.corpus_db: float = CORPUS_DB
+        """Level in dB of the corpus that it is trained on, to which a source is brought before a transfer."""
 
     # ------------------------------------------------------------------ what an architecture implements
 
@@ -83,6 +92,30 @@ class TimbreTransferModule(L.LightningModule):
             ``(B, T)`` audio of the source's length.
         """
         raise NotImplementedError
+
+    def long_transfer(
+        self,
+        source: Part,
+        n_samples: int,
+        reference: Tensor | None = None,
+        target_instrument: Tensor | None = None,
+    ) -> Part:
+        """Prepare the transfer of a source that is too long to be transferred at once.
+
+        Parts of the result are asked for one after another, each overlapping the one before, and are
+        cross-faded. An architecture that adapts itself to a source measures all of it here, part by part;
+        by default each part is transferred by itself.
+
+        Args:
+            source: the parts of the source, at ``sample_rate``.
+            n_samples: its length.
+            reference: see `transfer`.
+            target_instrument: see `transfer`.
+
+        Returns:
+            The parts of the result, in constant memory.
+        """
+        return lambda start, stop: self.transfer(source(start, stop), reference, target_instrument)
 
     def loss_terms(self, batch: TransferBatch) -> Mapping[str, Tensor]:
         """Compute every term of the loss, an unweighted scalar under the name of its weight.
@@ -129,6 +162,15 @@ class TimbreTransferModule(L.LightningModule):
                 "rendered from scores."
             )
         return batch.target
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the level of the corpus."""
+        self.corpus_db = self.corpus_db if self.corpus is None else self.corpus.loudness_db
+        checkpoint["corpus_db"] = self.corpus_db
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Read what `on_save_checkpoint` keeps."""
+        self.corpus_db = checkpoint.get("corpus_db", CORPUS_DB)
 
     def log_terms(self, stage: str, terms: Mapping[str, Tensor], batch_size: int | None = None) -> None:
         """Log ``stage/name``: of each step in training, of the whole epoch and all processes elsewhere."""

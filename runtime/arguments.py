@@ -83,17 +83,23 @@ class Number:
             return False
 
 
+finite_float = Number(float, "a finite number", lambda value: True)
 positive_float = Number(float, "a positive number", lambda value: value > 0)
 positive_int = Number(int, "a positive whole number", lambda value: value > 0)
 natural_int = Number(int, "a whole number, 0 or more", lambda value: value >= 0)
-fraction = Number(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
 
 
 def int_within(lowest: int, highest: int, unit: str = "") -> Number:
-    """Make the type of an option that is a whole number from ``lowest`` to ``highest``."""
+    """Make the range of the whole numbers from ``lowest`` to ``highest``."""
     wanted = f"a whole number from {lowest} to {highest} {unit}".strip()
     return Number(int, wanted, lambda value: lowest <= value <= highest)
 
 
+def float_within(lowest: float, highest: float) -> Number:
+    """Make the range of the numbers from ``lowest`` to ``highest``."""
+    return Number(float, f"a number from {lowest:g} to {highest:g}", lambda value: lowest <= value <= highest)
+
+
+fraction = float_within(0, 1)
 sample_rate_hz = int_within(1_000, 768_000, "Hz")
 """The rates that recordings have."""

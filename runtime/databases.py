@@ -20,18 +20,13 @@ def hidden(address: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Say in one line why a database or server cannot be used; a driver that is missing with its remedy."""
+    """Say in one line why a database or server cannot be used; a missing driver with its remedy."""
     if isinstance(error, ImportError):
-        driver = error.name or getattr(error.__cause__, "name", None) or "unknown"
-        return f"its driver is not installed ({driver}); {_remedy(driver)}"
+        package = error.name or getattr(error.__cause__, "name", None) or str(error)
+        remedy = "pip install -e '.[postgres]'" if package.startswith("psycopg") else f"pip install {package}"
+        return f"the Python package {package} is not installed; install it with `{remedy}`"
     for cause in (error, error.__cause__):
         if driver_error := getattr(cause, "orig", None):  # its message is without SQLAlchemy's advice
             error = driver_error
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:200].rstrip(" .")
-
-
-def _remedy(driver: str) -> str:
-    if driver.startswith("psycopg"):
-        return "`pip install -e '.[postgres]'` installs it"
-    return "install it with pip"

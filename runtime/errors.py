@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Codes of `OSError` that say that there is no room on a disk."""
-DISK_ERRORS = DISK_FULL | {errno.EACCES, errno.EROFS}
-"""Codes of `OSError` that say that a disk is full or may not be written to."""
+DISK_ERRORS = DISK_FULL | {errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP}
+"""Codes of `OSError` that say that a disk is full or may not be written to, or that a path leads nowhere."""
 
 
 class UserError(ValueError):

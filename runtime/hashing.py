@@ -84,7 +84,8 @@ class FileHashes:
     def _remember(self, digests: Mapping[tuple[str, int, int], str]) -> None:
         if self.memory is None or not digests:
             return
-        self.memory.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):
+            self.memory.parent.mkdir(parents=True, exist_ok=True)
         with suppress(sqlite3.Error), closing(sqlite3.connect(self.memory, timeout=60)) as database, database:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS hashes "

@@ -36,7 +36,7 @@ def path_below(folder: Path, path: str | Path) -> Path:
 
     Args:
         folder: where the path must stay.
-        path: relative to ``folder``, or below it already.
+        path: relative to ``folder``; an absolute one has to lie in it.
 
     Raises:
         UserError: the path leads out of the folder: it is absolute, has ``..``, or passes through a link.

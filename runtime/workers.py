@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
+from textwrap import shorten
 from typing import Generic, NoReturn, TypeVar
 
 from rich.console import Console
@@ -89,7 +90,7 @@ def run_jobs(
 
 
 def _end_the_work(job: object, reason: str) -> NoReturn:
-    raise JobDiedError(f"{job} could not be done: {reason}.")
+    raise JobDiedError(f"{shorten(str(job), 200)} could not be done: {reason}.")
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,15 @@ class _Outcome(Generic[Result]):
 class _Attempt(Generic[Job, Result]):
     """Calls a function and turns its errors into reasons; a class and no closure, because it is pickled.
 
-    An error as it is could not always be sent back: some pickle, and raise when they are read.
+    An error as it is could not always be sent back: some pickle, and raise when they are read. What native
+    libraries print about a bad file is not shown: the reason tells it.
     """
 
     function: Callable[[Job], Result]
 
     def __call__(self, job: Job) -> _Outcome[Result]:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
         try:
             return _Outcome(self.function(job))
         except BaseException as error:  # a panic of a library in Rust is no `Exception`

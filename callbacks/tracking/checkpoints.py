@@ -1,4 +1,4 @@
-"""Checkpoints: find one by the name of a run, read it without running code in it, rebuild its module."""
+"""Checkpoints: find one by the name of a run, and rebuild its module from classes that are trusted."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import importlib
 import importlib.util
 import re
 import warnings
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from callbacks.tracking.checkpoint_files import read, reason
 from callbacks.tracking.mlflow_store import BEST_ALIAS, connect, default_tracking_uri, is_there
 from callbacks.tracking.outbox import DELIVERED, RUNS_DIR, Journal
 from runtime.errors import UserError
@@ -27,36 +25,12 @@ BEST, LAST = "best", "last"
 TRUSTED = ("lightning_modules", "datamodules", "torch.optim", "torch.nn")
 """Packages whose classes a checkpoint may name; a class path is an order to run that class' code."""
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
+USE_ITS_VERSION = "use the version of the suite that wrote it (tag mlflow.source.git.commit of its run)."
+MOST_PARAMETERS = 100_000
+"""More parts than any parameters have; references make any number of a small file."""
 DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>.+)|/(?P<version>\d+|latest))?")
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of the suite onto the CPU. No code in the file can run.
-
-    Raises:
-        UserError: missing, truncated, with anything but plain data in it, or not a checkpoint of the suite.
-    """
-    if not path.is_file():
-        raise UserError(f"There is no checkpoint {path}; give a run's folder or name, or a .ckpt file.")
-    if not zipfile.is_zipfile(path):
-        raise UserError(
-            f"{path} is truncated or no checkpoint ({path.stat().st_size} bytes, no end); copy it again."
-        )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch names the type it refused; whatever else fails inside a complete zip is no checkpoint either.
-        raise UserError(
-            f"{path} holds more than plain data and was not opened, because it could run code: "
-            f"{_reason(error)}; use checkpoints of `python -m experiments.run` only."
-        ) from error
-    if not isinstance(content, dict) or "state_dict" not in content or "hyper_parameters" not in content:
-        raise UserError(
-            f"{path} is not a checkpoint of this suite: it has no state_dict and hyper_parameters."
-        )
-    return content
 
 
 def require_fit(path: Path, class_path: str, sample_rate: int | None) -> None:
@@ -101,10 +75,9 @@ def load_module(path: Path, trusted: Sequence[str] = TRUSTED) -> TimbreTransferM
             # The parameters that matter are in the checkpoint; nothing is saved from this instance.
             warnings.filterwarnings("ignore", message="Attribute '.*' is an instance of `nn.Module`")
             return cls.load_from_checkpoint(path, map_location="cpu", weights_only=True, strict=True).eval()
-    except (RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever a class makes of parameters that are not meant for it
         raise UserError(
-            f"{path} does not fit this version of {params['_class_path']}: {_reason(error)}; "
-            "use the version of the suite that wrote it (tag mlflow.source.git.commit of its run)."
+            f"{path} does not fit this version of {params['_class_path']}: {reason(error)}; {USE_ITS_VERSION}"
         ) from error
 
 
@@ -119,10 +92,15 @@ def require_trusted(path: Path, params: dict[str, Any], trusted: Sequence[str] =
     if not isinstance(params.get("_class_path"), str) or params.get("_instantiator") != INSTANTIATOR:
         raise UserError(f"{path} was not written by `python -m experiments.run`: it does not say its class.")
     rest = {key: value for key, value in params.items() if key != "_instantiator"}
-    for text in _strings(rest):
+    for text in _strings(path, rest):
         if text.endswith((".yaml", ".yml", ".json")):  # jsonargparse would read that file
             raise UserError(f"{path} refers to the file '{text}' and was not opened.")
         for name in DOTTED_NAME.findall(text):
+            if _below(name, trusted) and _found(name) is None:
+                raise UserError(
+                    f"{path} names {name} and was not opened: this version of the suite has no such class, "
+                    f"which was moved or removed; {USE_ITS_VERSION}"
+                )
             if _is_code(name) and not _is_trusted_class(name, trusted):
                 raise UserError(
                     f"{path} names {name}, which is no class of {', '.join(trusted)}, and was not opened: it "
@@ -130,16 +108,20 @@ def require_trusted(path: Path, params: dict[str, Any], trusted: Sequence[str] =
                 )
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from _strings(key)
-            yield from _strings(part)
-    elif isinstance(value, list | tuple | set):
-        for part in value:
-            yield from _strings(part)
+def _strings(path: Path, params: dict[str, Any]) -> Iterator[str]:
+    """Give every string in the parameters, wherever it stands."""
+    parts: list[Any] = [params]
+    for _ in range(MOST_PARAMETERS):
+        if not parts:
+            return
+        part = parts.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict):
+            parts += [*part.keys(), *part.values()]
+        elif isinstance(part, list | tuple | set):
+            parts += part
+    raise UserError(f"{path} was not opened: its hyper_parameters have no end; copy it again.")
 
 
 def _is_code(name: str) -> bool:
@@ -151,15 +133,18 @@ def _is_code(name: str) -> bool:
 
 
 def _is_trusted_class(name: str, trusted: Sequence[str]) -> bool:
-    if not _below(name, trusted):
-        return False
-    module_path, _, class_name = name.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module_path), class_name, None)
-    except ImportError:
-        return False
+    found = _found(name) if _below(name, trusted) else None
     # "lightning_modules.ddsp.module.torch" is below a trusted package and not of it.
     return isinstance(found, type) and _below(found.__module__, trusted)
+
+
+def _found(name: str) -> Any:
+    """What has this dotted name, or ``None``; imports the module."""
+    module_path, _, attribute = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module_path), attribute, None)
+    except ImportError:
+        return None
 
 
 def _below(name: str, packages: Sequence[str]) -> bool:
@@ -226,7 +211,7 @@ def _of_run_id(run_id: str, runs_dir: Path) -> Path:
         return Path(connect(uri).download_artifacts(run_id, f"{FOLDER}/{BEST}.ckpt", str(folder)))
     except Exception as error:  # mlflow has a different error per store
         folder.rmdir()
-        raise UserError(f"There is no best checkpoint of run {run_id} on {uri}: {_reason(error)}.") from error
+        raise UserError(f"There is no best checkpoint of run {run_id} on {uri}: {reason(error)}.") from error
 
 
 def _of_registered(address: str, runs_dir: Path) -> Path:
@@ -242,7 +227,7 @@ def _of_registered(address: str, runs_dir: Path) -> Path:
     except Exception as error:  # mlflow has a different error per store
         raise UserError(
             f"There is no run or checkpoint in {runs_dir}/ and no registered model '{address}' on {uri}: "
-            f"{_reason(error)}."
+            f"{reason(error)}."
         ) from error
     return _of_run_id(run_id, runs_dir)
 
@@ -265,7 +250,3 @@ def _of_latest_run(experiment_dir: Path, which: str) -> Path:
             f"train one with `python -m experiments.run fit --config {experiment_dir.name}`."
         )
     return found[-1]
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0].split("Please file an issue")[0].strip(" .")[:200]

@@ -21,6 +21,7 @@ from callbacks.tracking.events import (
     StatusChanged,
     Tags,
 )
+from runtime.databases import reason, with_driver
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -79,7 +80,7 @@ def connect(uri: str) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    return MlflowClient(uri)
+    return MlflowClient(with_driver(uri))
 
 
 class MlflowStore:
@@ -107,7 +108,7 @@ class MlflowStore:
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return False
-            raise Unreachable(_first_line(error)) from error
+            raise Unreachable(reason(error)) from error
 
     def open_run(self, start: RunStarted) -> str:
         """Give the id of the run that ``start`` describes; creates it unless the server has it."""
@@ -196,7 +197,7 @@ class MlflowStore:
             self.client.create_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise Unreachable(_first_line(error)) from error
+                raise Unreachable(reason(error)) from error
         versions = self._call(self.client.search_model_versions, f"name = '{name}'")
         mine = next((version for version in versions if version.run_id == run_id), None)
         if mine is None:
@@ -244,7 +245,7 @@ class MlflowStore:
         except Exception as error:
             # MLflow raises its own, requests', SQLAlchemy's and OS errors for a server that is away.
             refused = getattr(error, "error_code", None) in REFUSALS
-            raise (Refused if refused else Unreachable)(_first_line(error)) from error
+            raise (Refused if refused else Unreachable)(reason(error)) from error
 
 
 def alias_of(experiment: str) -> str:
@@ -265,7 +266,3 @@ def _finite(value: float) -> float:
 
 def _chunks(items: list[Any], size: int) -> list[list[Any]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -19,10 +19,11 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from callbacks.tracking.events import Event, Metrics, Params, RunStarted, StatusChanged, Tags, from_json
 from callbacks.tracking.mlflow_store import MlflowStore, Unreachable
+from runtime.databases import hidden
 from runtime.errors import UserError
 from runtime.files import write_beside
 
@@ -104,21 +105,29 @@ class Journal:
 
     def delivered(self, uri: str) -> Delivered:
         """What the server ``uri`` has."""
-        note = self._notes().get(uri, {})
-        return Delivered(note.get("run_id"), note.get("offset", 0))
+        return self._notes().get(hidden(uri), Delivered(None, 0))
 
     def note_delivered(self, uri: str, run_id: str, offset: int) -> None:
         """Remember that ``uri`` has everything up to ``offset``."""
-        notes = self._notes() | {uri: {"run_id": run_id, "offset": offset}}
+        notes = self._notes() | {hidden(uri): Delivered(run_id, offset)}
         with write_beside(self._delivered_path) as file:
-            file.write(json.dumps(notes, indent=1).encode())
+            content = {server: note._asdict() for server, note in notes.items()}
+            file.write(json.dumps(content, indent=1).encode())
 
     def run_ids(self) -> set[str]:
         """The ids of the run on all servers that have it."""
-        return {note["run_id"] for note in self._notes().values()}
+        return {note.run_id for note in self._notes().values() if note.run_id}
 
-    def _notes(self) -> dict[str, Any]:
-        return json.loads(self._delivered_path.read_text()) if self._delivered_path.is_file() else {}
+    def _notes(self) -> dict[str, Delivered]:
+        """The notes by server; none where the file is damaged: sending everything again changes nothing."""
+        try:
+            notes = json.loads(self._delivered_path.read_text(encoding="utf-8"))
+            return {server: Delivered(note["run_id"], int(note["offset"])) for server, note in notes.items()}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, TypeError, KeyError, AttributeError):
+            log.warning("%s is damaged: all events count as not sent.", self._delivered_path)
+            return {}
 
     def pending(self, uri: str) -> int:
         """Number of events that ``uri`` does not have yet."""
@@ -201,7 +210,7 @@ class Sender(threading.Thread):
             log.warning(
                 "The tracking server %s does not have everything; it is kept in %s and "
                 "`python -m experiments.outbox send %s` sends it.",
-                self._store.uri,
+                hidden(self._store.uri),
                 self._journal.path,
                 self._journal.run_dir,
             )
@@ -215,7 +224,7 @@ class Sender(threading.Thread):
             self._reachable = False
             return False
         if not self._reachable:
-            log.warning("The tracking server %s is back and has everything so far.", self._store.uri)
+            log.warning("The tracking server %s is back and has everything so far.", hidden(self._store.uri))
         self._reachable = True
         return True
 
@@ -223,7 +232,7 @@ class Sender(threading.Thread):
         log.warning(
             "The tracking server %s does not answer (%s): the run goes on, its values are kept in %s and "
             "sent when it is back.",
-            self._store.uri,
+            hidden(self._store.uri),
             error,
             self._journal.path,
         )

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -34,27 +35,40 @@ class AudioFileError(UserError):
 
 
 def decode(path: Path) -> tuple[np.ndarray, int]:
-    """Frames ``(T, C)`` float32 of a file, and its rate in Hz.
+    """Frames ``(T, C)`` float32 of a file, and its rate in Hz; raises what `decoded_blocks` raises."""
+    blocks = list(decoded_blocks(path))
+    return np.concatenate([block.frames for block in blocks]), blocks[0].rate
+
+
+class Block(NamedTuple):
+    """Frames of a file that follow one another."""
+
+    frames: np.ndarray
+    """``(T, C)`` float32, at most `BLOCK_FRAMES` of them."""
+    rate: int
+    """Frames a second, in Hz."""
+
+
+def decoded_blocks(path: Path) -> Iterator[Block]:
+    """Decode a file block by block, so that memory does not grow with its length.
 
     Raises:
-        AudioFileError: the file is no audio, damaged, cut off, or without samples.
+        AudioFileError: the file is no audio, damaged, cut off, or without samples; for some files this is
+            known only after their last block.
     """
     missing = missing_bytes(path)
     if missing:
         raise AudioFileError(
             f"{path} is truncated: it ends {missing} bytes or more before its own header says; copy it again."
         )
+    blocks = _decoded_by_libsndfile(path)
     try:
-        frames, rate, stated = _decode_with_libsndfile(path)
+        first = next(blocks)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        return _decode_with_ffmpeg(path, str(error).rsplit(": ", 1)[-1].rstrip("."))
-    if len(frames) == 0:
-        raise AudioFileError(f"{path} is an audio file without samples; it needs to be exported again.")
-    if len(frames) < stated < UNKNOWN_FRAMES:
-        raise AudioFileError(
-            f"{path} is truncated: it announces {stated} samples and holds {len(frames)}; copy it again."
-        )
-    return frames, rate
+        yield from _decoded_by_ffmpeg(path, str(error).rsplit(": ", 1)[-1].rstrip("."))
+        return
+    yield first
+    yield from blocks
 
 
 class _Sequential(soundfile.SoundFile):
@@ -65,23 +79,29 @@ class _Sequential(soundfile.SoundFile):
         return False
 
 
-def _decode_with_libsndfile(path: Path) -> tuple[np.ndarray, int, int]:
-    """Frames, rate and the stated number of frames of all links of a file."""
-    blocks: list[np.ndarray] = []
+def _decoded_by_libsndfile(path: Path) -> Iterator[Block]:
+    """Read the blocks of all links of a file, and compare their number with what the file states."""
     formats: set[tuple[int, int]] = set()
-    stated = 0
+    n_frames = stated = 0
     for source in _links(path):
         with source as opened, _Sequential(opened) as file:
             _require_sane_rate(path, file.samplerate)
             formats.add((file.samplerate, file.channels))
+            if len(formats) > 1:
+                raise AudioFileError(
+                    f"{path} is a chain of streams of different sample rates or channels; export it as one "
+                    "stream."
+                )
             stated += file.frames
-            blocks += _blocks(path, file)
-    if len(formats) > 1:
+            for frames in _blocks(path, file):
+                n_frames += len(frames)
+                yield Block(frames, file.samplerate)
+    if n_frames == 0:
+        raise AudioFileError(f"{path} is an audio file without samples; it needs to be exported again.")
+    if n_frames < stated < UNKNOWN_FRAMES:
         raise AudioFileError(
-            f"{path} is a chain of streams of different sample rates or channels; export it as one stream."
+            f"{path} is truncated: it announces {stated} samples and holds {n_frames}; copy it again."
         )
-    [(rate, _)] = formats
-    return np.concatenate(blocks), rate, stated
 
 
 def _blocks(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
@@ -101,9 +121,10 @@ def _blocks(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
         ) from error
 
 
-def _links(path: Path) -> Iterator[AbstractContextManager[Path | int | io.BytesIO]]:
+def _links(path: Path) -> Iterator[AbstractContextManager[bytes | int | io.BytesIO]]:
     """What libsndfile is to open: the file, its bytes through a pipe, or the links of a chained file."""
-    with soundfile.SoundFile(path) as file:
+    name = os.fsencode(path)  # soundfile takes no name that is not UTF-8 as text
+    with soundfile.SoundFile(name) as file:
         kind = file.format
     if kind == "MP3":
         yield _piped(path)  # from a pipe it reads all frames, and not as many as it guesses from the first
@@ -112,7 +133,7 @@ def _links(path: Path) -> Iterator[AbstractContextManager[Path | int | io.BytesI
     if len(links) > 1:
         yield from (nullcontext(part(path, start, end)) for start, end in links)
     else:
-        yield nullcontext((closed_wav(path) if kind == "WAV" else None) or path)
+        yield nullcontext((closed_wav(path) if kind == "WAV" else None) or name)
 
 
 @contextmanager
@@ -143,24 +164,30 @@ def _require_sane_rate(path: Path, rate: int) -> None:
         )
 
 
-def _decode_with_ffmpeg(path: Path, why: str) -> tuple[np.ndarray, int]:
+def _decoded_by_ffmpeg(path: Path, why: str) -> Iterator[Block]:
+    """Read what ffmpeg makes of a file that libsndfile did not open, and said ``why``."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise AudioFileError(
             f"{path} is not an audio file that libsndfile reads ({why}; it starts with "
             f"{_first_bytes(path)}); convert it to WAV or FLAC, or install ffmpeg for more formats."
         )
-    to_wav = ("-v", "error", "-nostdin", "-i", str(path), "-vn", "-f", "wav", "-c:a", "pcm_f32le", "-")
-    result = subprocess.run([ffmpeg, *to_wav], capture_output=True, check=False)
-    if result.returncode != 0:
+    # AU is the format whose header may say that the length is unknown, as it is in a pipe.
+    to_au = ("-v", "error", "-nostdin", "-i", str(path), "-vn", "-f", "au", "-c:a", "pcm_f32be", "-")
+    n_frames = 0
+    with subprocess.Popen([ffmpeg, *to_au], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None  # it is a pipe
+        with suppress(soundfile.LibsndfileError), _Sequential(os.dup(process.stdout.fileno())) as file:
+            for frames in _blocks(path, file):
+                n_frames += len(frames)
+                yield Block(frames, file.samplerate)
+    if process.returncode != 0:
         raise AudioFileError(
             f"{path} is not an audio file that libsndfile or ffmpeg reads ({why}; it starts with "
             f"{_first_bytes(path)}); convert it to WAV or FLAC."
         )
-    frames, rate = soundfile.read(io.BytesIO(result.stdout), dtype="float32", always_2d=True)
-    if len(frames) == 0:
+    if n_frames == 0:
         raise AudioFileError(f"{path} has no audio in it; give a file with at least one audio track.")
-    return frames, rate
 
 
 def _first_bytes(path: Path) -> str:

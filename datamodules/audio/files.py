@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import soxr
@@ -39,9 +40,9 @@ def read_audio(
             holds NaN or infinite samples; or its channels cancel each other in a mix.
     """
     path = Path(path)
-    _require_readable(path)
+    require_readable(path)
     frames, rate = decode(path)
-    _require_finite(path, frames, rate)
+    require_finite(path, frames, rate)
     audio = _mixed(path, frames) if channels == "mix" else np.ascontiguousarray(frames.T)
     return (audio, rate) if sample_rate is None else (resampled(audio, rate, sample_rate), sample_rate)
 
@@ -70,19 +71,28 @@ def wav_bytes(audio: np.ndarray, sample_rate: int) -> bytes:
     if not np.isfinite(audio).all():
         raise AudioFileError("Audio with NaN or infinite samples was not written: WAV cannot hold them.")
     frames = np.atleast_2d(audio).T
+    samples = pcm(frames)
+    return wav_header(frames.shape[1], sample_rate, len(samples)) + samples
+
+
+def pcm(frames: np.ndarray) -> bytes:
+    """Encode ``(T, C)`` frames in [−1, 1] as 16-bit samples; what lies outside is clipped."""
     # 32768 and not 32767: reading divides by 32768, and so gives back the samples of any 16-bit file.
-    pcm = np.clip(np.rint(frames * 32768.0), -32768, 32767).astype("<i2").tobytes()
-    n_channels = frames.shape[1]
+    return np.clip(np.rint(frames * 32768.0), -32768, 32767).astype("<i2").tobytes()
+
+
+def wav_header(n_channels: int, sample_rate: int, n_bytes: int) -> bytes:
+    """Make the header of a WAV file with ``n_bytes`` of 16-bit samples."""
     block = 2 * n_channels
-    header = struct.pack(
+    return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", 36 + len(pcm), b"WAVE", b"fmt ", 16, 1, n_channels),
-        *(sample_rate, sample_rate * block, block, 16, b"data", len(pcm)),
+        *(b"RIFF", 36 + n_bytes, b"WAVE", b"fmt ", 16, 1, n_channels),
+        *(sample_rate, sample_rate * block, block, 16, b"data", n_bytes),
     )
-    return header + pcm
 
 
-def _require_readable(path: Path) -> None:
+def require_readable(path: Path) -> None:
+    """Raise `AudioFileError` unless there is a file that can be opened and is not empty."""
     if not path.exists():
         raise AudioFileError(f"{path} does not exist; give the path of an audio file.")
     if not path.is_file():
@@ -100,21 +110,73 @@ def _require_readable(path: Path) -> None:
 
 def _mixed(path: Path, frames: np.ndarray) -> np.ndarray:
     """The mean ``(T,)`` of the channels of ``(T, C)`` frames."""
-    mix = frames.mean(axis=1, dtype=np.float32)
-    of_mix, of_channels = (np.sqrt(np.square(x, dtype=np.float64).mean()) for x in (mix, frames))
-    if of_mix < CANCELLED * of_channels:
-        raise AudioFileError(
-            f"{path} has channels in antiphase, which cancel each other when they are mixed: keep them apart "
-            "(`--channels each` in a transfer, `--keep-channels` for a corpus), or export one of them."
-        )
-    return mix
+    mixing = Mixing(path)
+    mix = mixing(frames)
+    mixing.require_sound()
+    return mix[:, 0]
 
 
-def _require_finite(path: Path, frames: np.ndarray, rate: int) -> None:
+class Mixing:
+    """Averages the channels of a file, block by block, and notices whether they cancel each other.
+
+    Args:
+        path: the file, which an error names.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._of_mix = self._of_channels = 0.0
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """``(T, C)`` → ``(T, 1)``."""
+        mix = frames.mean(axis=1, dtype=np.float32, keepdims=True)
+        self._of_mix += float(np.square(mix, dtype=np.float64).sum())
+        self._of_channels += float(np.square(frames, dtype=np.float64).sum()) / frames.shape[1]
+        return mix
+
+    def require_sound(self) -> None:
+        """Raise `AudioFileError` if next to nothing of the channels is in their mix."""
+        if self._of_mix < CANCELLED**2 * self._of_channels:
+            raise AudioFileError(
+                f"{self.path} has channels in antiphase, which cancel each other when they are mixed: keep "
+                "them apart (`--channels each` in a transfer, `--keep-channels` for a corpus), or export one "
+                "of them."
+            )
+
+
+def require_finite(path: Path, frames: np.ndarray, rate: int, first: int = 0) -> None:
+    """Raise `AudioFileError` if ``(T, C)`` frames, ``first`` in their file, hold NaN or infinity."""
     # In float64 the sum is finite if and only if all samples are: one pass, without a temporary mask.
     if not np.isfinite(frames.sum(dtype=np.float64)):
         bad = np.flatnonzero(~np.isfinite(frames).all(axis=1))
         raise AudioFileError(
             f"{path} holds NaN or infinite samples ({len(bad)} of {len(frames)}, the first at "
-            f"{bad[0] / rate:.3f} s); export it again from its source."
+            f"{(first + bad[0]) / rate:.3f} s); export it again from its source."
         )
+
+
+class FoundAudio(NamedTuple):
+    """The result of a search for audio files."""
+
+    files: list[Path]
+    """Sorted."""
+    left_out: list[Path]
+    """Links that lead nowhere, or to a folder that is searched already."""
+
+
+def find_audio(folder: Path) -> FoundAudio:
+    """Find every file with the name of an audio file in a folder, at any depth, but no hidden ones.
+
+    Folders that are linked to are searched as well, each folder once, so that links may form a loop.
+    """
+    files, left_out = [], []
+    searched = {folder.resolve()}
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        within = {name: Path(parent, name) for name in sorted(folders) if not name.startswith(".")}
+        folders[:] = [name for name, path in within.items() if path.resolve() not in searched]
+        left_out += [path for name, path in within.items() if name not in folders]
+        searched |= {within[name].resolve() for name in folders}
+        for path in (Path(parent, name) for name in names if not name.startswith(".")):
+            if path.suffix.lower() in AUDIO_SUFFIXES:
+                (files if path.is_file() else left_out).append(path)
+    return FoundAudio(sorted(files), sorted(left_out))

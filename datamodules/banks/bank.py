@@ -10,6 +10,7 @@ import numpy as np
 
 from datamodules.corpora.corpus import unknown_instrument
 from datamodules.scores.notes import Note
+from datamodules.scores.source import Skipped
 from runtime.hashing import FileHashes
 
 PITCH_RANGES = {
@@ -64,6 +65,12 @@ class Bank(ABC):
     def missing(self, notes: Sequence[Note], instrument: str) -> tuple[Note, ...]:
         """Find the notes that ``instrument`` has no sound for."""
         return ()
+
+    def without_damaged(
+        self, instruments: Sequence[str], workers: int | None, progress: bool
+    ) -> tuple[Bank, list[Skipped]]:
+        """Read every recording of ``instruments``; give the bank without those that fail, and their names."""
+        return self, []
 
     def elsewhere(self) -> Bank | None:
         """Find a bank with the same instruments from another maker; ``None`` where there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,10 @@ from datamodules.audio.files import read_audio, resampled
 from datamodules.banks.bank import Bank
 from datamodules.corpora.corpus import CorpusError
 from datamodules.scores.notes import Note
+from datamodules.scores.source import Skipped
+from runtime.arguments import natural_int
 from runtime.hashing import FileHashes
+from runtime.workers import run_jobs
 
 NOTE_FILE = re.compile(
     r"(?P<family>[a-z]+(?:_[a-z]+)*)_(?P<preset>\d{3})-(?P<pitch>\d{3})-(?P<velocity>\d{3})"
@@ -62,6 +66,10 @@ class NSynthBank(Bank):
     ) -> None:
         self.path, self.names, self.preset, self.quality = Path(path), dict(names or {}), preset, quality
         self.nearest = nearest
+        self._damaged = frozenset[Path]()
+        natural_int.require(nearest, "nearest")
+        if preset is not None:
+            natural_int.require(preset, "preset")
         if not self._recordings():
             wanted = f" with the quality '{quality}'" if quality else ""
             raise CorpusError(
@@ -107,6 +115,17 @@ class NSynthBank(Bank):
         """Find the notes that are farther than ``nearest`` semitones from every recording."""
         return tuple(note for note in notes if self._nearest(note, instrument) is None)
 
+    def without_damaged(
+        self, instruments: Sequence[str], workers: int | None, progress: bool
+    ) -> tuple[Bank, list[Skipped]]:
+        """See `Bank.without_damaged`; a note is then played by the nearest recording that is left."""
+        chosen = {self._chosen()[name] for name in instruments}
+        paths = sorted(recording.path for name in chosen for recording in self._recordings()[name])
+        reasons = dict(run_jobs(_flaw, paths, "Reading notes", workers, progress, _given_up))
+        bank = copy(self)
+        bank._damaged = frozenset(path for path in paths if reasons[path])
+        return bank, [Skipped(path.name, reasons[path]) for path in sorted(bank._damaged)]
+
     def elsewhere(self) -> Bank | None:
         """Play the next preset of every family; ``None`` where a family has no other."""
         mine, others = self._chosen(), dict[str, str]()
@@ -136,14 +155,24 @@ class NSynthBank(Bank):
 
     def _nearest(self, note: Note, instrument: str) -> RecordedNote | None:
         """Find the recording nearest in pitch and then in velocity; ``None`` where all are too far."""
-        recordings = self._recordings()[self._chosen()[instrument]]
+        recordings = recordings_in(self.path, self.quality, self._damaged).get(self._chosen()[instrument])
+        if not recordings:
+            return None
         best = min(recordings, key=lambda s: (abs(s.pitch - note.pitch), abs(s.velocity - note.velocity), s))
         return best if abs(best.pitch - note.pitch) <= self.nearest else None
 
 
 @lru_cache(maxsize=8)
-def recordings_in(root: Path, quality: str | None) -> dict[str, tuple[RecordedNote, ...]]:
-    """Map each NSynth name in a folder, or in its ``audio`` folder, to its recordings, sorted."""
+def recordings_in(
+    root: Path, quality: str | None, damaged: frozenset[Path] = frozenset()
+) -> dict[str, tuple[RecordedNote, ...]]:
+    """Map each NSynth name in a folder, or in its ``audio`` folder, to its recordings, sorted.
+
+    Args:
+        root: the folder.
+        quality: only recordings with this note quality.
+        damaged: recordings to leave out.
+    """
     folder = root / "audio" if (root / "audio").is_dir() else root
     if not folder.is_dir():
         raise CorpusError(f"There is no folder {folder}; give the folder of NSynth that holds examples.json.")
@@ -151,7 +180,7 @@ def recordings_in(root: Path, quality: str | None) -> dict[str, tuple[RecordedNo
     found: dict[str, list[RecordedNote]] = {}
     for path in sorted(folder.glob("*.wav")):
         match = NOTE_FILE.fullmatch(path.stem)
-        if match and (allowed is None or path.stem in allowed):
+        if match and path not in damaged and (allowed is None or path.stem in allowed):
             recording = RecordedNote(int(match["pitch"]), int(match["velocity"]), path)
             found.setdefault(f"{match['family']}_{match['preset']}", []).append(recording)
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
@@ -160,8 +189,30 @@ def recordings_in(root: Path, quality: str | None) -> dict[str, tuple[RecordedNo
 def _with_quality(path: Path, quality: str) -> set[str]:
     if not path.is_file():
         raise CorpusError(f"Choosing the quality '{quality}' needs {path}, which is not there.")
-    examples = json.loads(path.read_text(encoding="utf-8"))
-    return {name for name, example in examples.items() if quality in example.get("qualities_str", ())}
+    try:
+        examples = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{path} is damaged ({error}); copy it again.") from None
+    if not isinstance(examples, dict):
+        raise CorpusError(f"{path} is no mapping from the names of notes to what they are; copy it again.")
+    return {name for name, example in examples.items() if quality in _qualities(path, name, example)}
+
+
+def _qualities(path: Path, name: str, example: Any) -> list[str]:
+    qualities = example.get("qualities_str", []) if isinstance(example, dict) else None
+    if not isinstance(qualities, list):
+        raise CorpusError(f"{path} has no list 'qualities_str' for the note {name}; copy the file again.")
+    return qualities
+
+
+def _flaw(path: Path) -> str:
+    """Read a recording; an error says what is wrong with it."""
+    read_audio(path)
+    return ""
+
+
+def _given_up(path: Path, reason: str) -> str:
+    return reason
 
 
 @lru_cache(maxsize=512)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ import soundfile
 
 from datamodules.audio.files import resampled
 from datamodules.banks.bank import Bank
+from datamodules.banks.soundfont_file import programs_in
 from datamodules.corpora.corpus import CorpusError
 from datamodules.scores.notes import Note, midi_bytes
 from runtime.hashing import FileHashes
@@ -48,6 +50,9 @@ EMBEDDED_LICENCE = "TimGM6mb, GPL-2: do not distribute renders"
 RENDERER_RATE = 48000
 """Sample rate of all that midirenderer gives, in Hz."""
 
+SUBSTITUTED = re.compile(r"Failed to load the SoundFont|No preset found.*|.*substituted.*")
+"""What fluidsynth says when it does not play what it was asked for; its exit code is 0."""
+
 
 class SoundFontBank(Bank):
     """A SoundFont 2 file, played by RustySynth: 60 to 200 times real time a core, the same bytes everywhere.
@@ -69,21 +74,31 @@ class SoundFontBank(Bank):
         if bad:
             raise CorpusError(f"General MIDI programs are numbered from 0 to 127, got {bad}.")
         self._require_format()
+        self._presets = programs_in(self.path)
 
     def _require_format(self) -> None:
-        with self.path.open("rb") as file:
-            head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"sfbk":
-            raise CorpusError(
-                f"{self.path} is not a SoundFont 2 file: it starts with {head!r}; give a .sf2 file."
-            )
         if self.path.suffix.lower() == ".sf3":
             raise CorpusError(f"{self.path} is compressed (.sf3): use FluidSynthBank, or convert it to .sf2.")
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Every name that has a program, sorted."""
-        return tuple(sorted(self.programs))
+        """Every name with a program that the file has a preset for, sorted."""
+        return tuple(sorted(name for name, program in self.programs.items() if program in self._presets))
+
+    def require(self, instruments: Sequence[str]) -> None:
+        """See `Bank.require`; renderers would play another preset for one that is missing."""
+        lacking = [name for name in instruments if self.programs.get(name, -1) not in {-1, *self._presets}]
+        if lacking:
+            programs = ", ".join(f"{self.programs[name]} ({name})" for name in lacking)
+            known = (
+                f"it has {', '.join(self.instruments)}" if self.instruments else "it has none of the usual"
+            )
+            raise CorpusError(
+                f"{self.path} has no preset for General MIDI program {programs}; {known}: choose among them "
+                "(--instruments), give its programs names in the configuration (programs), or take another "
+                "SoundFont."
+            )
+        super().require(instruments)
 
     def fingerprint(self, hashes: FileHashes, instruments: Sequence[str]) -> dict[str, Any]:
         """Describe the file by its hash, the programs, and the renderer by the name of the class."""
@@ -104,7 +119,7 @@ class SoundFontBank(Bank):
     def elsewhere(self) -> Bank:
         """Play the same file's neighbouring programs: another piano, another violin.
 
-        Instruments with a program of their own keep it.
+        Instruments with a program of their own keep it; those whose neighbour the file lacks are left out.
         """
         return type(self)(self.path, {**NEIGHBOURS, **self._own_programs})
 
@@ -130,10 +145,15 @@ class FluidSynthBank(SoundFontBank):
             midi, wav = Path(folder, "notes.mid"), Path(folder, "notes.wav")
             midi.write_bytes(midi_bytes(notes, self.programs[instrument], seconds))
             options = ["-n", "-i", "-q", "-R", "0", "-C", "0", "-g", "0.5", "-r", str(RENDERER_RATE)]
-            command = ["fluidsynth", *options, "-F", str(wav), str(self.path), str(midi)]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            if result.returncode != 0 or not wav.is_file():
-                reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+            # In place of a file that it cannot load it would play the system's SoundFont.
+            options += ["-o", f"synth.default-soundfont={self.path.absolute()}"]
+            command = ["fluidsynth", *options, "-F", str(wav), str(self.path.absolute()), str(midi)]
+            result = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+            complaint = SUBSTITUTED.search(result.stderr)
+            if result.returncode != 0 or not wav.is_file() or complaint:
+                reason = (
+                    complaint[0] if complaint else (result.stderr.splitlines() or ["no reason given"])[-1]
+                )
                 raise CorpusError(f"fluidsynth could not play {self.path} ({reason}); try another SoundFont.")
             stereo, _ = soundfile.read(wav, dtype="float32", always_2d=True)
         mono = resampled(stereo.mean(axis=1), RENDERER_RATE, sample_rate)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import hashlib
 import json
 import os
@@ -174,7 +173,8 @@ class CorpusSource(ABC):
             "request": request,
         }
         with write_beside(root / "manifest.json") as file:
-            file.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode())
+            text = json.dumps(manifest, indent=2, ensure_ascii=False)
+            file.write(text.encode(errors="backslashreplace"))
 
     def _require_every_instrument(self, root: Path, built: Built, skipped: Sequence[Skipped]) -> None:
         silent = sorted(set(self.instruments) - {item.instrument for item in built.items})
@@ -279,7 +279,7 @@ def _make_folder(corpora_dir: Path) -> None:
     try:
         corpora_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = "it is a file" if corpora_dir.is_file() else error.strerror
+        reason = "it is a file" if os.path.isfile(corpora_dir) else error.strerror
         raise CorpusError(
             f"{corpora_dir} cannot be the folder of corpora ({reason}); choose another one (--corpora-dir)."
         ) from None
@@ -295,8 +295,8 @@ def _clear_errors(corpora_dir: Path) -> Iterator[None]:
                 f"The disk of {corpora_dir} is full ({error.strerror}); free some space and run the same "
                 "command again: what is ready is kept and the build goes on from there."
             ) from None
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise CorpusError(
-                f"{error.filename or corpora_dir} cannot be used ({error.strerror}); choose another folder."
-            ) from None
-        raise
+        if error.filename is None:
+            raise
+        raise CorpusError(
+            f"{error.filename} cannot be used ({error.strerror}); choose another folder."
+        ) from error

@@ -11,6 +11,7 @@ import numpy as np
 
 from datamodules.corpora.corpus import Corpus, Item, read_pcm
 from datamodules.corpora.maps import Points, save_maps
+from runtime.messages import say
 from runtime.workers import run_jobs
 
 N_FFT, HOP = 1024, 512
@@ -52,14 +53,19 @@ class Measurement(NamedTuple):
 def measure_items(
     corpus: Corpus, items: Iterable[Item], progress: bool = True
 ) -> list[tuple[Item, Measurement]]:
-    """Measure the files of ``items`` with one process a core."""
+    """Measure the files of ``items`` with one process a core; those that cannot be read are left out."""
     wanted = {corpus.audio_path(item): item for item in items}
     jobs = [(path, corpus.sample_rate) for path in wanted]
-    found = {job[0]: result for job, result in run_jobs(_measure, jobs, "Measuring", None, progress)}
-    return [(item, found[path]) for path, item in wanted.items()]
+    results = run_jobs(_measure, jobs, "Measuring", None, progress, _left_out)
+    found = {path: measurement for (path, _), measurement in results}
+    return [(item, measurement) for path, item in wanted.items() if (measurement := found[path])]
 
 
-def _measure(job: tuple[Path, int]) -> Measurement:
+def _left_out(job: tuple[Path, int], reason: str) -> None:
+    say(f"{job[0]} is left out: {reason}")
+
+
+def _measure(job: tuple[Path, int]) -> Measurement | None:
     path, sample_rate = job
     return measure(read_pcm(path), sample_rate)
 

@@ -36,9 +36,17 @@ PART_MARK = "~"
 """Stands between the name of a recording or score and the number of its part, in piece ids."""
 VARIED_MARK = f"{PART_MARK}v"
 """Stands between the name of a score and the number of a rendition that is not as written."""
-MANIFEST = {"sample_rate": int, "address": str, "minutes": (int, float), "licences": list, "notes": list}
+MANIFEST: dict[str, Any] = {
+    "sample_rate": int,
+    "address": str,
+    "minutes": (int, float),
+    "licences": list,
+    "notes": list,
+}
 """Keys that every manifest has, and the types of their values."""
-PREPARE_AGAIN = "prepare the corpus again with the same options, which repairs it, or delete its folder"
+PREPARE_AGAIN = (
+    "delete the corpus's manifest.json and prepare it again with the same options; its audio is kept"
+)
 WAV_HEADER_BYTES = 44
 """Length of the header of the 16-bit mono WAV files of a corpus."""
 
@@ -119,6 +127,14 @@ class Corpus:
         """The content address: equal for equal requests over equal sources."""
         return str(self.manifest["address"])
 
+    @property
+    def loudness_db(self) -> float:
+        """The level in dB that its files were brought to, or their mean level where they were left alone."""
+        wanted_db = self.manifest["request"]["source"].get("loudness_db")
+        if wanted_db is not None:
+            return float(wanted_db)
+        return sum(item.loudness_db for item in self.items) / len(self.items)
+
     @cached_property
     def instruments(self) -> tuple[str, ...]:
         """Every instrument, sorted."""
@@ -194,7 +210,7 @@ def read_index(path: Path) -> Iterator[Item]:
                     raise ValueError
                 yield Item(split, track, piece, instrument, bank, int(n_samples), float(loudness_db))
     except CorpusError as error:
-        raise CorpusError(f"{path} is wrong in line {rows.line_num}: {error}") from None
+        raise CorpusError(f"{path}, line {rows.line_num}: {error} {PREPARE_AGAIN.capitalize()}.") from None
     except (ValueError, StopIteration, csv.Error):
         raise CorpusError(f"{path} is damaged in line {rows.line_num}; {PREPARE_AGAIN}.") from None
     except OSError as error:

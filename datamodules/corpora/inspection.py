@@ -6,14 +6,17 @@ import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 from datamodules.corpora.building import has_its_size
 from datamodules.corpora.characteristics import Characteristics
-from datamodules.corpora.corpus import SPLITS, Corpus, Item
+from datamodules.corpora.corpus import PREPARE_AGAIN, SPLITS, Corpus, CorpusError, Item
 from datamodules.features.spectrum_statistics import deviations_db
 from runtime.hashing import sha256_of
+from runtime.paths import printable
 from runtime.workers import run_jobs
 
 IN_ONE_PROCESS = 500
@@ -50,8 +53,9 @@ def _group(sample_rate: int, key: tuple[str, str, str, str], items: list[Item]) 
 
 def skipped_reasons(root: Path) -> list[tuple[str, str]]:
     """Read ``skipped.csv``: source and reason of everything that is not in the corpus."""
-    with (root / "skipped.csv").open(newline="", encoding="utf-8") as file:
-        return [(row["source"], row["reason"]) for row in csv.DictReader(file)]
+    path = root / "skipped.csv"
+    with _damage_said(path), path.open(newline="", encoding="utf-8") as file:
+        return [(source, reason) for source, reason in list(csv.reader(file))[1:]]
 
 
 def description(corpus: Corpus, characteristics: Mapping[tuple[str, str], Characteristics]) -> dict[str, Any]:
@@ -65,7 +69,7 @@ def description(corpus: Corpus, characteristics: Mapping[tuple[str, str], Charac
     groups = [group._asdict() for group in overview(corpus)]
     skipped = [{"source": source, "reason": reason} for source, reason in skipped_reasons(corpus.root)]
     found = {"folder": str(corpus.root), **manifest, "groups": groups, "skipped": skipped}
-    found["statistics"] = deviations_db(corpus.root)
+    found["statistics"] = _deviations_db(corpus.root)
     if characteristics:
         found["characteristics"] = [
             {"split": split, "instrument": instrument, **means._asdict()}
@@ -77,25 +81,54 @@ def description(corpus: Corpus, characteristics: Mapping[tuple[str, str], Charac
 def damaged_files(corpus: Corpus, workers: int | None = None, progress: bool = True) -> Iterator[Path]:
     """Find audio files that are missing or hold other bytes than were written; every byte is read."""
     checksums = read_checksums(corpus.root)
+    if missing := [item for item in corpus.items if f"audio/{item.stem}.wav" not in checksums]:
+        n_items = len(corpus.items)
+        raise CorpusError(
+            f"{corpus.root / 'checksums.sha256'} lacks {len(missing)} of {n_items} files; {PREPARE_AGAIN}."
+        )
     for item in corpus.items:
         if not has_its_size(corpus.root, item):
             yield corpus.audio_path(item)
     workers = workers or (1 if len(corpus.items) < IN_ONE_PROCESS else None)
     whole = [corpus.audio_path(item) for item in corpus.items if has_its_size(corpus.root, item)]
-    for path, digest in run_jobs(sha256_of, whole, "Checking", workers, progress):
+    for path, digest in run_jobs(_digest, whole, "Checking", workers, progress):
         if checksums.get(path.relative_to(corpus.root).as_posix()) != digest:
             yield path
 
 
+def _digest(path: Path) -> str:
+    """Hash a file; one that cannot be read has no digest, and counts as damaged."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return ""
+
+
 def read_checksums(root: Path) -> dict[str, str]:
     """Read ``checksums.sha256``: from the path below ``root`` to the SHA-256."""
-    lines = (root / "checksums.sha256").read_text(encoding="utf-8").splitlines()
-    return {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+    path = root / "checksums.sha256"
+    with _damage_said(path):
+        lines = path.read_text(encoding="utf-8").split("\n")
+    return {path: digest for digest, _, path in (line.partition("  ") for line in lines if line)}
 
 
-def corpora_in(folder: Path) -> list[Corpus]:
-    """Open every complete corpus of a folder."""
-    return [Corpus.open(path.parent) for path in sorted(folder.glob("*/manifest.json"))]
+def _deviations_db(root: Path) -> dict[str, dict[str, float]]:
+    try:
+        return deviations_db(root)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        raise CorpusError(
+            f"A file in {root / 'statistics'} is damaged; delete the folder: it is measured and made anew."
+        ) from None
+
+
+@contextmanager
+def _damage_said(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, csv.Error) as error:
+        raise CorpusError(
+            f"{path} is missing or damaged ({type(error).__name__}); {PREPARE_AGAIN}."
+        ) from None
 
 
 def print_overview(corpus: Corpus) -> None:
@@ -126,7 +159,7 @@ def print_overview(corpus: Corpus) -> None:
     console.print(table)
     for sentence in (*corpus.manifest["licences"], *corpus.manifest["notes"]):
         console.print(f"• {sentence}", highlight=False, markup=False)
-    for name, levels in deviations_db(corpus.root).items():
+    for name, levels in _deviations_db(corpus.root).items():
         described = ", ".join(f"{instrument} {level_db:.1f}" for instrument, level_db in levels.items())
         console.print(f"• {name}, deviation of bins in dB: {described}", highlight=False, markup=False)
     skipped = skipped_reasons(corpus.root)
@@ -138,7 +171,7 @@ def print_overview(corpus: Corpus) -> None:
             soft_wrap=True,
         )
         for kind, count in Counter(_kind(reason) for _, reason in skipped).most_common(8):
-            console.print(f"  {count:5d} × {kind}", highlight=False, markup=False)
+            console.print(f"  {count:5d} × {printable(kind)}", highlight=False, markup=False)
 
 
 def print_characteristics(characteristics: Mapping[tuple[str, str], Characteristics]) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datamodules.audio.files import AudioFileError, read_audio, resampled
+from datamodules.audio.files import read_audio, resampled
 from datamodules.audio.levels import (
     AUDIBLE_DB,
     HOP_LENGTH,
@@ -22,13 +22,14 @@ from datamodules.corpora.building import BuildJob, write_item
 from datamodules.corpora.corpus import DEFAULT_BANK, PART_MARK, Item
 from datamodules.corpora.journal import Built
 from datamodules.scores.source import Skipped
+from runtime.arguments import finite_float, fraction, positive_float
 
 FULL_SCALE = 0.9999
 """Samples with at least this absolute value are taken for clipped."""
 GAP_S, MOST_GAP = 2.0, 0.05
 """What is left out between two splits of one recording: seconds, and the largest share of its sound.
 No note may ring on from one split into the next; few notes, and few rooms, sound for two seconds."""
-LONG_S, LEAST_S = 4.0, 0.5
+LONG_S, LEAST_S = 3.0, 0.5
 """A recording that sounds for ``LONG_S`` seconds may be cut by time; each split gets at least ``LEAST_S``."""
 
 
@@ -44,6 +45,12 @@ class Filters:
     """Parts of which a smaller share sounds (is above −60 dB) are skipped as silent."""
     most_clipped: float = 0.01
     """Recordings with a larger share of samples at full scale are skipped."""
+
+    def __post_init__(self) -> None:
+        positive_float.require(self.shortest_s, "shortest_s")
+        finite_float.require(self.quietest_db, "quietest_db")
+        fraction.require(self.least_sound, "least_sound")
+        fraction.require(self.most_clipped, "most_clipped")
 
 
 @dataclass(frozen=True)
@@ -84,10 +91,7 @@ class RecordingJob(BuildJob):
 
     def run(self, root: Path) -> Built:
         """See `BuildJob.run`; what is unusable is skipped with its reason."""
-        try:
-            audio, rate = read_audio(self.path, channels="mix" if self.how.mix_channels else "keep")
-        except AudioFileError as error:
-            return Built(skipped=(Skipped(self.name, str(error)),))
+        audio, rate = read_audio(self.path, channels="mix" if self.how.mix_channels else "keep")
         if reason := unfit(np.atleast_2d(audio), rate, self.how.filters):
             return Built(skipped=(Skipped(self.name, reason),))
         channels = np.atleast_2d(resampled(audio, rate, self.sample_rate))

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import soundfile
 
+from datamodules.audio.decoding import UNKNOWN_FRAMES
 from datamodules.audio.files import AUDIO_SUFFIXES
+from datamodules.audio.levels import CORPUS_DB
 from datamodules.corpora.building import BuildPlan, CorpusSource
 from datamodules.corpora.corpus import SPLITS, TRACKS, CorpusError, unknown_instrument
 from datamodules.corpora.recording_parts import GAP_S, LONG_S, Filters, RecordingJob, Treatment
 from datamodules.corpora.split_folders import find_split_folders
 from datamodules.scores.melodies import split_all
 from datamodules.scores.source import Skipped, readable_name
+from runtime.arguments import finite_float, fraction, positive_float
 from runtime.hashing import FileHashes
+from runtime.paths import files_below, printable
+from runtime.workers import run_jobs
+
+LEAST_BYTES_PER_S = 500
+"""Bytes that the strongest compression of speech needs for a second: 4 kbit/s."""
 
 SPLIT_AS_WHOLES = 10
 """Fewer recordings of an instrument cannot be split 80 : 10 : 10 as wholes."""
@@ -30,6 +39,14 @@ class Recording(NamedTuple):
     split: str | None
     """The split that its folder names, if any."""
     path: Path
+
+
+class Header(NamedTuple):
+    """What an audio file states of itself."""
+
+    seconds: float = 0.0
+    """0 where it is unknown."""
+    channels: int = 1
 
 
 class RecordingsCorpus(CorpusSource):
@@ -65,7 +82,7 @@ class RecordingsCorpus(CorpusSource):
         mix_channels: bool = True,
         part_s: float = 30.0,
         filters: Filters | None = None,
-        loudness_db: float | None = -23.0,
+        loudness_db: float | None = CORPUS_DB,
         shares: tuple[float, float, float] = (0.8, 0.1, 0.1),
         licence: str = "unknown",
     ) -> None:
@@ -81,23 +98,28 @@ class RecordingsCorpus(CorpusSource):
     def _check(self) -> None:
         if self.how.track not in TRACKS:
             raise CorpusError(f"track must be 'monophonic' or 'polyphonic', got '{self.how.track}'.")
+        positive_float.require(self.how.part_s, "part_s")
+        if self.how.loudness_db is not None:
+            finite_float.require(self.how.loudness_db, "loudness_db")
         if self.how.part_s < self.how.filters.shortest_s:
             raise CorpusError(
                 f"part_s must be {self.how.filters.shortest_s} s or more, got {self.how.part_s}."
             )
-        if abs(sum(self.shares.values()) - 1) > 1e-6 or min(self.shares.values()) < 0:
+        for split, share in self.shares.items():
+            fraction.require(share, f"The share of {split}")
+        if abs(sum(self.shares.values()) - 1) > 1e-6:
             raise CorpusError(f"The shares of train, val and test must add up to 1, got {self.shares}.")
 
-    def _find_layout(self) -> dict[str | None, Path]:
-        """Find the folders of the splits; the root alone, without a split, where there are none."""
+    def _find_layout(self) -> dict[str, str]:
+        """Find the splits by the names of their folders; none where folders do not name splits."""
         if not self.root.is_dir():
             raise CorpusError(f"{self.root} is not a folder; give one with a folder of audio per instrument.")
-        found: dict[str | None, Path] = dict(find_split_folders(self.root, _folders(self.root)).items())
-        return found or {None: self.root}
+        folders = [path for path in self.root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        return {folder.name: split for split, folder in find_split_folders(self.root, folders).items()}
 
     def _find_instruments(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
-        folders = (folder for parent in self._split_folders.values() for folder in _folders(parent))
-        found = tuple(sorted({folder.name for folder in folders if any(_audio_files(folder))}))
+        recordings, _ = self._search()
+        found = tuple(sorted({recording.instrument for recording in recordings}))
         if not found:
             example = self.root / "flute" / "take1.wav"
             raise CorpusError(
@@ -133,7 +155,7 @@ class RecordingsCorpus(CorpusSource):
         recordings, skipped = self._without_copies(found, digests)
         splits, names = self._splits(recordings, digests), Counter[str]()
         cut = self._cut_by_time(recordings)
-        jobs, headers = [], []
+        jobs = []
         for instrument, _, path in recordings:
             piece = readable_name(f"{instrument}-{path.stem}")
             names[piece.casefold()] += 1
@@ -142,29 +164,37 @@ class RecordingsCorpus(CorpusSource):
             shares = self.shares if instrument in cut else {}
             how = (splits[path], shares, sample_rate, self.how)
             jobs.append(RecordingJob(self._shown(path), path, piece, instrument, *how))
-            headers.append(_header(path))
-        kept = [1 if self.how.mix_channels else channels for _, channels in headers]
-        n_bytes = sum(round(2 * sample_rate * header[0] * n) for header, n in zip(headers, kept, strict=True))
-        notes = self._notes(jobs, [channels for _, channels in headers])
+        paths = [job.path for job in jobs]
+        headers = [h for _, h in run_jobs(_header, paths, "Headers", workers, progress, _unknown_header)]
+        n_channels = [1 if self.how.mix_channels else header.channels for header in headers]
+        seconds = sum(header.seconds * n for header, n in zip(headers, n_channels, strict=True))
+        notes = self._notes(jobs, [header.channels for header in headers])
         notes += [self._note_of_cuts(instrument, n_takes) for instrument, n_takes in cut.items()]
-        return BuildPlan(jobs, [*skipped, *self._not_audio()], n_bytes, notes)
+        left_out = self._search()[1]
+        return BuildPlan(jobs, [*skipped, *left_out], round(2 * sample_rate * seconds), notes)
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
+    def _search(self) -> tuple[list[Recording], list[Skipped]]:
+        """Find every audio file in the folder of an instrument, and what else there is."""
+        files, left_out = files_below(self.root)
+        recordings: list[Recording] = []
+        for path in files:
+            *folders, _ = path.relative_to(self.root).parts
+            split = self._split_folders.get(folders.pop(0)) if folders and self._split_folders else None
+            if path.suffix.lower() not in AUDIO_SUFFIXES:
+                left_out.append((path, "not named like an audio file"))
+            elif not folders:
+                left_out.append((path, "not in the folder of an instrument"))
+            else:
+                recordings.append(Recording(printable(folders[0]), split, path))
+        return recordings, [Skipped(self._shown(path), reason) for path, reason in left_out]
+
     def _recordings(self) -> list[Recording]:
         """List the files of all instruments, held-out splits first: of two copies, the one in test stays."""
-        order = [split for split in (*reversed(SPLITS), None) if split in self._split_folders]
-        return [
-            Recording(instrument, split, path)
-            for split in order
-            for instrument in self.instruments
-            for path in _audio_files(self._split_folders[split] / instrument)
-        ]
-
-    def _not_audio(self) -> list[Skipped]:
-        others = [p for p in self.root.rglob("*") if p.is_file() and p.suffix.lower() not in AUDIO_SUFFIXES]
-        return [Skipped(self._shown(path), "not named like an audio file") for path in others]
+        found = (recording for recording in self._search()[0] if recording.instrument in self.instruments)
+        return sorted(found, key=lambda r: (-SPLITS.index(r.split or SPLITS[0]), r.instrument))
 
     def _without_copies(
         self, recordings: list[Recording], digests: dict[Path, str]
@@ -214,21 +244,16 @@ class RecordingsCorpus(CorpusSource):
         )
 
 
-def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _audio_files(folder: Path) -> Iterator[Path]:
-    """Find every file with the name of an audio file, at any depth, sorted."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file():
-            yield path
-
-
-def _header(path: Path) -> tuple[float, int]:
-    """Read length in seconds and number of channels; 0 and 1 where libsndfile cannot tell undecoded."""
+def _header(path: Path) -> Header:
+    """Read what a file states of itself; a length is unknown where the file is too small to hold it."""
     try:
-        info = soundfile.info(path)
+        info = soundfile.info(os.fsencode(path))
     except (soundfile.LibsndfileError, RuntimeError):
-        return 0.0, 1
-    return info.duration, info.channels
+        return Header()
+    seconds = info.frames / info.samplerate
+    is_true = info.frames < UNKNOWN_FRAMES and seconds * LEAST_BYTES_PER_S <= path.stat().st_size
+    return Header(seconds if is_true else 0.0, info.channels)
+
+
+def _unknown_header(path: Path, reason: str) -> Header:
+    return Header()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from datamodules.audio.levels import FLOOR_DB, mean_loudness_db, normalised
+from datamodules.audio.levels import CORPUS_DB, FLOOR_DB, mean_loudness_db, normalised
 from datamodules.banks.bank import Bank
 from datamodules.banks.soundfont import SoundFontBank
 from datamodules.corpora.building import BuildJob, BuildPlan, CorpusSource, file_bytes, write_item
@@ -19,7 +20,9 @@ from datamodules.scores.embedded import EmbeddedScores
 from datamodules.scores.notes import Note, Score, excerpt
 from datamodules.scores.performance import Performance
 from datamodules.scores.source import ScoreSource, Skipped
+from runtime.arguments import finite_float, fraction, natural_int, positive_int
 from runtime.hashing import FileHashes, stable_hash
+from runtime.paths import is_name, printable
 
 DEFAULT_INSTRUMENTS = (
     "keyboard_acoustic",
@@ -70,25 +73,38 @@ class RenderedCorpus(CorpusSource):
         tracks: Sequence[str] = TRACKS,
         performance: Performance | None = None,
         renditions: int = 1,
-        loudness_db: float = -23.0,
+        loudness_db: float = CORPUS_DB,
         most_missing: float = 0.05,
         seed: int = 0,
     ) -> None:
         self.scores = EmbeddedScores() if scores is None else scores
         self.bank = SoundFontBank() if bank is None else bank
-        self.elsewhere = self.bank.elsewhere() if elsewhere is None else elsewhere
         self._instruments = tuple(sorted(set(instruments)))
+        self.elsewhere = self._own_elsewhere() if elsewhere is None else elsewhere
         self.tracks, self.seed, self.loudness_db = tuple(sorted(set(tracks))), seed, loudness_db
         self.renditions, self.most_missing = renditions, most_missing
         self._check()
         performance = Performance() if performance is None else performance
         self.performance = replace(performance, pitch_range=performance.pitch_range or self._common_range())
 
+    def _own_elsewhere(self) -> Bank | None:
+        found = self.bank.elsewhere()
+        return found if found and set(self._instruments) <= set(found.instruments) else None
+
     def _check(self) -> None:
+        positive_int.require(self.renditions, "renditions")
+        natural_int.require(self.seed, "seed")
+        finite_float.require(self.loudness_db, "loudness_db")
+        fraction.require(self.most_missing, "most_missing")
         if not self._instruments:
             raise CorpusError(
                 f"No instruments were asked for; the bank has {', '.join(self.bank.instruments)}."
             )
+        for name in self._instruments:
+            if not is_name(name):
+                raise CorpusError(
+                    f"'{printable(name)}' cannot be an instrument: it is not the name of a file."
+                )
         self.bank.require(self._instruments)
         if self.elsewhere is not None:
             self.elsewhere.require(self._instruments)
@@ -139,12 +155,13 @@ class RenderedCorpus(CorpusSource):
         """See `CorpusSource.plan`; every piece on a bank is a job."""
         scores = self.scores.load(cache, hashes, workers, progress)
         jobs: list[RenderJob] = []
-        skipped = list(scores.skipped)
+        usable, damaged = self._without_damaged(workers, progress)
+        skipped = [*scores.skipped, *damaged]
         for score in scores.scores:
             if score.track not in self.tracks:
                 continue
             for rendition in range(self.renditions if score.split == "train" else 1):
-                played = self._played(score, rendition)
+                played = usable._played(score, rendition)
                 if isinstance(played, Skipped):
                     skipped.append(played)
                     continue
@@ -152,10 +169,20 @@ class RenderedCorpus(CorpusSource):
                 skipped += left_out
                 jobs += [
                     RenderJob(bank, n, self.instruments, notes, sample_rate, self.loudness_db)
-                    for n, bank in self._banks(score)
+                    for n, bank in usable._banks(score)
                 ]
         n_bytes = sum(job.n_bytes for job in jobs)
-        return BuildPlan(jobs, skipped, n_bytes)
+        alone = "The bank has no second sound for every instrument: no test piece is played from elsewhere."
+        return BuildPlan(jobs, skipped, n_bytes, [alone] if self.elsewhere is None else [])
+
+    def _without_damaged(self, workers: int | None, progress: bool) -> tuple[RenderedCorpus, list[Skipped]]:
+        """Give this source with what can be read of its banks, and what cannot."""
+        usable = copy(self)
+        usable.bank, damaged = self.bank.without_damaged(self.instruments, workers, progress)
+        if self.elsewhere is not None:
+            usable.elsewhere, more = self.elsewhere.without_damaged(self.instruments, workers, progress)
+            damaged = [*damaged, *more]
+        return usable, damaged
 
     def _banks(self, score: Score) -> list[tuple[str, Bank]]:
         banks = [(DEFAULT_BANK, self.bank)]
@@ -172,8 +199,10 @@ class RenderedCorpus(CorpusSource):
                 score.piece, f"its compass is wider than MIDI pitches {self.performance.pitch_range}"
             )
         notes = excerpt(played.notes, self.scores.seconds)
+        if not notes:
+            return Skipped(score.piece, f"no note begins in its first {self.scores.seconds:g} s")
         missing = self._missing(notes, score)
-        if len(missing) > self.most_missing * len(notes):
+        if len(missing) == len(notes) or len(missing) > self.most_missing * len(notes):
             pitches = ", ".join(str(pitch) for pitch in sorted({note.pitch for note in missing}))
             return Skipped(
                 score.piece, f"{len(missing)} of {len(notes)} notes are missing in a bank (pitches {pitches})"

@@ -167,6 +167,10 @@ class FeatureJob(NamedTuple):
     sample_rate: int
     pitch_tracker: PitchTracker
 
+    def __str__(self) -> str:
+        """Name the file."""
+        return f"The features of {self.audio_path}"
+
 
 def compute_features(job: FeatureJob) -> None:
     """Compute and write the features of one audio file."""

@@ -23,6 +23,7 @@ from datamodules.corpora.corpus import CorpusError
 from datamodules.scores.melodies import MelodyRegister, intervals, split_of
 from datamodules.scores.notes import Note, Score, excerpt, is_monophonic, without_overlaps
 from datamodules.scores.source import ScoreSet, ScoreSource, Skipped, readable_name
+from runtime.arguments import positive_float
 from runtime.hashing import FileHashes
 from runtime.workers import run_jobs
 
@@ -88,6 +89,8 @@ class EmbeddedScores(ScoreSource):
     def __init__(self, size: str = "default", seconds: float | None = None) -> None:
         if size not in SIZES:
             raise CorpusError(f"EmbeddedScores has no size '{size}'; choose one of {', '.join(SIZES)}.")
+        if seconds is not None:
+            positive_float.require(seconds, "seconds")
         self.size = size
         self.seconds: float = SIZES[size].seconds if seconds is None else seconds
 

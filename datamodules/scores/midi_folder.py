@@ -9,10 +9,12 @@ from typing import Any
 from datamodules.corpora.corpus import PART_MARK, SPLITS, CorpusError
 from datamodules.corpora.split_folders import find_split_folders
 from datamodules.scores.melodies import MelodyRegister, intervals, split_all
-from datamodules.scores.midi_file import read_midi
+from datamodules.scores.midi_file import MidiNotes, read_midi
 from datamodules.scores.notes import Score, excerpt, is_monophonic
 from datamodules.scores.source import ScoreSet, ScoreSource, Skipped, unique_names
+from runtime.arguments import positive_float, positive_int
 from runtime.hashing import FileHashes
+from runtime.paths import files_below
 from runtime.workers import run_jobs
 
 
@@ -33,14 +35,15 @@ class MidiFolder(ScoreSource):
         self, path: str | Path, seconds: float | None = 20.0, excerpts: int = 1, licence: str = "unknown"
     ) -> None:
         self.path, self.seconds, self.excerpts, self.licence = Path(path), seconds, excerpts, licence
+        if seconds is not None:
+            positive_float.require(seconds, "seconds")
+        positive_int.require(excerpts, "excerpts")
 
     def files(self) -> list[Path]:
         """List the MIDI files, sorted."""
         if not self.path.is_dir():
             raise CorpusError(f"{self.path} is not a folder; give a folder with MIDI files (.mid, .midi).")
-        found = sorted(
-            p for p in self.path.rglob("*") if p.suffix.lower() in {".mid", ".midi"} and p.is_file()
-        )
+        found = [path for path in files_below(self.path).files if path.suffix.lower() in {".mid", ".midi"}]
         if not found:
             raise CorpusError(f"{self.path} holds no MIDI file (.mid, .midi), not even in its subfolders.")
         return found
@@ -52,7 +55,7 @@ class MidiFolder(ScoreSource):
 
     def _read(self, workers: int | None, progress: bool) -> ScoreSet:
         files = self.files()
-        results = dict(run_jobs(read_midi, files, "Reading MIDI files", workers, progress))
+        results = dict(run_jobs(read_midi, files, "Reading MIDI files", workers, progress, _given_up))
         entries = {self.path / path.relative_to(self.path).parts[0] for path in files}
         split_folders = find_split_folders(self.path, entries)
         split_of = {
@@ -63,7 +66,9 @@ class MidiFolder(ScoreSource):
         names = dict(
             zip(files, unique_names(p.relative_to(self.path).with_suffix("") for p in files), strict=True)
         )
-        register, kept, skipped = MelodyRegister(), [], []
+        register, kept = MelodyRegister(), []
+        left_out = files_below(self.path).left_out
+        skipped = [Skipped(path.relative_to(self.path).as_posix(), reason) for path, reason in left_out]
         for path in files:
             (notes, remark), source = results[path], path.relative_to(self.path).as_posix()
             if remark:
@@ -90,6 +95,10 @@ class MidiFolder(ScoreSource):
             track = "monophonic" if is_monophonic(notes) else "polyphonic"
             parts.append(replace(score, piece=name, track=track, notes=notes))
         return parts
+
+
+def _given_up(path: Path, reason: str) -> MidiNotes:
+    return MidiNotes((), f"could not be read: {reason}")
 
 
 def _melody_key(score: Score) -> str:

@@ -39,9 +39,9 @@ class Performance:
         slowest, quickest = self.random_tempo
         softest, loudest = self.velocity_range
         rules = {
-            "playback_speed > 0": self.playback_speed > 0,
-            "duration_rate > 0": self.duration_rate > 0,
-            "0 < random_tempo, lower first": 0 < slowest <= quickest,
+            "0.1 ≤ playback_speed ≤ 10": 0.1 <= self.playback_speed <= 10,
+            "0.1 ≤ duration_rate ≤ 10": 0.1 <= self.duration_rate <= 10,
+            "0.1 ≤ random_tempo ≤ 10, lower first": 0.1 <= slowest <= quickest <= 10,
             "1 ≤ velocity_range ≤ 127, lower first": 1 <= softest <= loudest <= 127,
             "random_semitones ≥ 0": self.random_semitones >= 0,
             "pitch_range of an octave or more": self.pitch_range is None or _width(self.pitch_range) >= 12,

@@ -45,8 +45,8 @@ class ScoreSet:
         """Read the text that `to_json` wrote."""
         content = json.loads(text)
         scores = [Score(**{**s, "notes": tuple(Note(*n) for n in s["notes"])}) for s in content["scores"]]
-        if not all(is_name(score.piece) for score in scores):
-            raise ValueError("A score's name is no name of a file.")
+        if not all(is_name(score.piece) and score.notes for score in scores):
+            raise ValueError("A score has no notes, or a name that is not the name of a file.")
         return cls(tuple(scores), tuple(Skipped(*row) for row in content["skipped"]))
 
 

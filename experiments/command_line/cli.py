@@ -179,16 +179,19 @@ class SuiteCLI(LightningCLI):
 
     def train(self, **arguments: Any) -> None:
         """What `fit` does with an architecture that can be trained."""
-        go_on = f"go on with: {self._command('fit')} --ckpt_path last"
         try:
             self.trainer.fit(**arguments)
         except SystemExit:
-            say(f"\nInterrupted; {go_on}")
+            say(f"\nInterrupted. Go on with: {self._continuation()}")
             raise
         except OSError as error:
             if not is_meant_for_users(error):
                 raise
-            raise UserError(f"{error}; make room, and {go_on}") from error
+            place = error.filename or self.trainer.log_dir
+            raise UserError(
+                f"{place} could not be written: {error.strerror}. Make room for it, and go on with: "
+                f"{self._continuation()}"
+            ) from error
 
     def after_fit(self) -> None:
         """Validate thoroughly and test the best checkpoint (the last one where nothing was validated)."""
@@ -213,8 +216,10 @@ class SuiteCLI(LightningCLI):
         """Write the transfers of the test clips as files; `PredictionFiles` does, so nothing is collected."""
         self.trainer.predict(**{**arguments, "return_predictions": False})
 
-    def _command(self, subcommand: str) -> str:
-        return f"python -m experiments.run {subcommand} {shlex.join(self._typed)}"
+    def _continuation(self) -> str:
+        """The command that goes on from the last checkpoint, or begins again where there is none."""
+        last = getattr(self.trainer.checkpoint_callback, "last_model_path", "")
+        return f"python -m experiments.run fit {shlex.join(self._typed)}{' --ckpt_path last' if last else ''}"
 
 
 def class_at(path: str) -> type:

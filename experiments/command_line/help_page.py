@@ -37,9 +37,10 @@ class Line(NamedTuple):
 LINES = (
     Line("--config NAME", "an experiment or a YAML file; of several, a later one wins"),
     Line("--scale SCALE", "demo (minutes on a CPU, the default) or paper (as in the documents)"),
+    Line("--recordings DIR", "recordings of your own in place of the corpus: a folder for each instrument"),
+    Line("--target INSTRUMENT", "the instrument to play"),
     Line("--ckpt_path CKPT", "best or last of the latest run, a run's name, or a file", CHECKPOINTS),
     Line("--data.init_args.source_instruments [A,B]", "instruments to transfer from"),
-    Line("--data.init_args.target_instruments [A]", "instruments to transfer to"),
     Line("--data.init_args.corpora_dir DIR", "where corpora are built and found again (corpora)"),
     Line("--trainer.max_steps N", "length of the training in steps of the optimizers", TRAINING),
     Line("--trainer.max_time DD:HH:MM:SS", "time after which the training ends at the latest", TRAINING),

@@ -10,8 +10,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "ranking": ["RankedSystem", "Ranking", "main_ranking", "rankings"],
         "differences": ["Comparison", "compare_systems", "system_named"],
         "terminal": ["print_differences", "print_rankings"],
-        "html": ["page", "store"],
+        "html": ["write_page"],
         "markdown": ["update_page"],
-        "pictures": ["learning_curves", "quality_and_cost"],
+        "pictures": ["all_curves", "learning_curves", "quality_and_cost"],
     },
 )

@@ -12,6 +12,8 @@ from callbacks.tracking.events import Metrics, StatusChanged
 from callbacks.tracking.outbox import Journal
 from experiments.command_line.resolver import ResolvedConfig
 from metrics.evaluation.table import TestTable
+from runtime.errors import UserError
+from runtime.messages import say
 from runtime.yaml_files import read_mapping
 
 
@@ -22,7 +24,7 @@ class FinishedRun(NamedTuple):
     is_trained: bool
     """Whether it got its whole budget of batches."""
     is_tested: bool
-    """Whether it has the test that is asked for, from a version that records whose audio is the same."""
+    """Whether it has the test that is asked for, whole and from a version that identifies clips by audio."""
 
 
 def find(runs_dir: Path, asked: ResolvedConfig) -> FinishedRun | None:
@@ -44,16 +46,23 @@ def find_anchor(runs_dir: Path, anchor: str, asked: ResolvedConfig) -> Path | No
 
 def _runs(runs_dir: Path, experiment: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted((runs_dir / experiment).glob(f"*/{CONFIG}")):
-        yield path.parent, read_mapping(path)
+        try:
+            config = read_mapping(path)
+        except UserError as error:
+            say(f"The run {path.parent} is left out: {error}")
+            continue
+        if all(isinstance(config.get(key), dict) for key in ("trainer", "data")):
+            yield path.parent, config
 
 
 def _is_tested_on(run_dir: Path, config: Mapping[str, Any], test_fingerprint: str) -> bool:
     retested = run_dir / TEST_CONFIG
-    of_test = read_mapping(retested) if retested.is_file() else config
-    table = run_dir / TEST_TABLE
-    if of_test.get("test_fingerprint") != test_fingerprint or not table.is_file():
+    try:
+        of_test = read_mapping(retested) if retested.is_file() else config
+        table = TestTable.from_json((run_dir / TEST_TABLE).read_text("utf-8"))
+    except (OSError, ValueError):  # not tested, or what the test left is damaged
         return False
-    return all(row.clip for row in TestTable.from_json(table.read_text("utf-8")).rows)
+    return of_test.get("test_fingerprint") == test_fingerprint and all(row.clip for row in table.rows)
 
 
 def _is_trained(run_dir: Path, config: Mapping[str, Any]) -> bool:

@@ -1,82 +1,83 @@
-"""The leaderboard as one self-contained HTML page: tables, pictures, players and spectrograms."""
+"""The leaderboard as an HTML page: tables, pictures, players and spectrograms.
+
+Pictures and sounds lie in a folder beside the page, so that a browser loads a sound when it is played.
+"""
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
 from string import Template
-from typing import Any, NamedTuple
 
-import numpy as np
-import soundfile
-
-from callbacks.plots.spectrograms import spectrogram_db
-from callbacks.tracking.events import Artifact, RunStarted, StatusChanged
-from callbacks.tracking.mlflow_store import MlflowStore, connect
-from experiments.leaderboard.cells import heading, number, pair_title, value, verdict
+from experiments.leaderboard.cells import heading, number, value, verdict
 from experiments.leaderboard.differences import Comparison, compare_systems
-from experiments.leaderboard.pictures import learning_curves, quality_and_cost
+from experiments.leaderboard.page_files import PageFiles
+from experiments.leaderboard.pictures import all_curves, learning_curves, quality_and_cost
 from experiments.leaderboard.ranking import RankedSystem, Ranking, main_ranking
-from experiments.leaderboard.runs import TestedRun
+from experiments.leaderboard.sounds import MAX_EXCERPTS, sections, sounds
 from experiments.leaderboard.systems import System
 from metrics.registry import Metric
+from runtime.databases import hidden
+from runtime.files import write_beside
 
-EXAMPLES = "audio/test"
-MAX_EXCERPTS = 12
-"""A card takes about 150 kB, and an excerpt has one for each system."""
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
-class Sound(NamedTuple):
-    """A clip to play: its caption, its audio file and whether an anchor made it."""
-
-    caption: str
-    path: Path
-    is_anchor: bool = False
-
-
-Excerpt = tuple[str, str, str]
-"""Track, pair and piece."""
-
-
-def page(
-    found: Sequence[Ranking], uri: str, folder: Path, against: Sequence[tuple[System, System]] = ()
-) -> str:
-    """The page for these rankings; example audio is downloaded below ``folder`` and embedded.
+def write_page(
+    path: Path,
+    found: Sequence[Ranking],
+    uri: str,
+    folder: Path,
+    against: Sequence[tuple[System, System]] = (),
+) -> None:
+    """Write the page of these rankings, and the folder with its pictures and sounds.
 
     Args:
+        path: an HTML file; its pictures and sounds go to ``<name>_files/`` beside it.
         found: as `experiments.leaderboard.ranking.rankings` gives them.
         uri: MLflow tracking URI.
-        folder: for downloads.
+        folder: where example audio is downloaded to.
         against: systems whose differences are shown too.
     """
+    files = PageFiles(path)
     ranked = [entry.system for entry in found[-1].entries]
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         tables="\n".join(_tables(found)),
         differences="\n".join(part for two in against for part in _differences(*two)),
-        pictures="\n".join(_pictures(found, uri)),
-        sounds="\n".join(_sections(_sounds(ranked, uri, folder))),
-        n_excerpts=MAX_EXCERPTS,
+        pictures=_section(PICTURES, _pictures(found, uri, files)),
+        sounds=_section(LISTEN, sections(sounds(ranked, uri, folder), files)),
         n_runs=sum(len(system.runs) for system in ranked),
         made=time.strftime("%Y-%m-%d %H:%M"),
-        tracking=escape(uri),
+        tracking=escape(hidden(uri)),
     )
+    with write_beside(path) as file:
+        file.write(text.encode())
+    files.remove_others()
 
 
-def store(text: str, uri: str, folder: Path) -> None:
-    """Log the page as the artifact of a run of its own, in the MLflow experiment ``leaderboard``."""
-    path = folder / "leaderboard.html"
-    path.write_text(text, encoding="utf-8")
-    tracking = MlflowStore(uri)
-    start = RunStarted("leaderboard", time.strftime("%Y-%m-%d_%H-%M-%S"), uuid.uuid4().hex)
-    tracking.send(tracking.open_run(start), [Artifact(path.name), StatusChanged("FINISHED")], folder)
+PICTURES = """<h2>Quality against speed and size, and how it was learnt</h2>
+<p>The real-time factor is processor seconds for a second of audio on one thread; left of the line is faster
+than real time. Curves are over processor time, each on its own validation clips.</p>"""
+LISTEN = f"""<h2>Listen</h2>
+<p>Held-out pieces, the same excerpt for every run; those that most systems have, at most {MAX_EXCERPTS}.
+Spectrograms: log frequency upwards, 0 to −80 dB.</p>"""
+
+
+def _section(head: str, parts: Iterator[str]) -> str:
+    content = "\n".join(parts)
+    return f"{head}\n{content}" if content else ""
+
+
+def _table(label: str, head: str, rows: str) -> str:
+    """A table in a box that scrolls sideways, with the hint that it does."""
+    return (
+        "<p class=hint>This table is wider than the window: scroll it sideways&nbsp;→</p>"
+        f"<div class=scroll role=region tabindex=0 aria-label='{escape(label)}'>"
+        f"<table><thead>{head}</thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def _tables(found: Sequence[Ranking]) -> Iterator[str]:
@@ -86,62 +87,67 @@ def _tables(found: Sequence[Ranking]) -> Iterator[str]:
         notes = "".join(f"<p class=note>{escape(note)}</p>" for note in ranking.notes)
         yield (
             f"<details {'open' if ranking is main else ''}><summary>{escape(ranking.title)}</summary>"
-            f"<div class=scroll><table><thead>{_head(ranking.columns)}</thead><tbody>{rows}</tbody></table>"
-            f"</div>{notes}</details>"
+            f"{_table(ranking.title, _head(ranking.columns), rows)}{notes}</details>"
         )
 
 
 def _differences(ours: System, theirs: System) -> Iterator[str]:
-    yield f"<h2>{escape(ours.experiment)} − {escape(theirs.experiment)}</h2>"
-    yield "<p>Clips are paired; 95 % intervals over pieces; coloured where the interval leaves out zero.</p>"
-    names = "".join(f"<th>{escape(system.experiment)}</th>" for system in (ours, theirs))
+    names = [escape(system.experiment) for system in (ours, theirs)]
+    yield f"<h2>{' − '.join(names)}</h2>"
+    yield "<p>Clips are paired; 95 % intervals over pieces; ▲ better, ▼ worse, neither: about equal.</p>"
     for comparison in compare_systems(ours, theirs):
-        heads = "".join(f"<th>{heading(metric)}</th>" for metric in comparison.columns)
+        heads = _heads(["", *(heading(metric) for metric in comparison.columns)])
         cells = "".join(_difference_cell(metric, comparison) for metric in comparison.columns)
         pieces = "".join(
-            f"<tr><td>{escape(p.piece)}</td><td>{number(p.ours)}</td><td>{number(p.theirs)}</td>"
+            f"<tr><th scope=row>{escape(p.piece)}</th><td>{number(p.ours)}</td><td>{number(p.theirs)}</td>"
             f"<td>{number(p.ours - p.theirs)}</td></tr>"
             for p in comparison.pieces
         )
         yield (
-            f"<details open><summary>{escape(comparison.title)}</summary><div class=scroll>"
-            f"<table><thead><tr>{heads}</tr></thead><tbody><tr>{cells}</tr></tbody></table>"
-            f"<table><thead><tr><th>piece</th>{names}<th>joint score, difference</th></tr></thead>"
-            f"<tbody>{pieces}</tbody></table></div></details>"
+            f"<details open><summary>{escape(comparison.title)}</summary>"
+            f"{_table(comparison.title, heads, f'<tr><th scope=row>difference</th>{cells}</tr>')}"
+            f"{_table('joint score by piece', _heads(['piece', *names, 'difference']), pieces)}</details>"
         )
 
 
 def _difference_cell(metric: Metric, comparison: Comparison) -> str:
     difference = comparison.differences[metric.name]
-    return f"<td class={verdict(metric, difference)}>{value(difference, True)}</td>"
+    return f"<td class='{verdict(metric, difference)}'>{value(difference, True)}</td>"
 
 
-def _pictures(found: Sequence[Ranking], uri: str) -> Iterator[str]:
+def _pictures(found: Sequence[Ranking], uri: str, files: PageFiles) -> Iterator[str]:
+    main, curves = main_ranking(found), all_curves([entry.system for entry in found[-1].entries], uri)
     pictures = {
-        "quality against real-time factor and parameters": quality_and_cost(main_ranking(found)),
-        "learning curves": learning_curves([entry.system for entry in found[-1].entries], uri),
+        "Quality against real-time factor and parameters": [quality_and_cost(main, n) for n in (2, 1)],
+        "Validation over processor time": [learning_curves(curves, n) for n in (3, 1)],
     }
-    for name, picture in pictures.items():
-        if picture:
-            yield f"<img class=picture alt='{name}' src='data:image/png;base64,{_base64(picture)}'>"
+    for name, (wide, narrow) in pictures.items():
+        if wide and narrow:
+            yield (
+                f"<p><picture><source media='(max-width: 700px)' srcset='{files.add(narrow, 'png')}'>"
+                f"<img alt='{name}' loading=lazy src='{files.add(wide, 'png')}'></picture></p>"
+            )
+
+
+def _heads(names: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<th scope=col>{name}</th>' for name in names)}</tr>"
 
 
 def _head(columns: Sequence[Metric]) -> str:
     groups = "".join(
-        f"<th class={group} colspan={len(list(members))}>{group}</th>"
+        f"<th scope=colgroup class={group} colspan={len(list(members))}>{group}</th>"
         for group, members in groupby(columns, key=lambda metric: metric.group)
     )
-    names = "".join(f"<th title={metric.name}>{heading(metric)}</th>" for metric in columns)
-    return (
-        f"<tr><th colspan=3></th>{groups}</tr><tr><th>experiment</th><th>scale</th><th>seed</th>{names}</tr>"
-    )
+    names = _heads(["experiment", "scale", "seed", *map(heading, columns)])
+    return f"<tr class=groups><td colspan=3></td>{groups}</tr>{names}"
 
 
 def _row(entry: RankedSystem, ranking: Ranking) -> str:
     cells = "".join(_cell(entry, metric, _best(metric, ranking)) for metric in ranking.columns)
     system = entry.system
-    names = f"<td>{escape(system.experiment)}</td><td>{escape(system.scale)}</td><td>{system.seeds}</td>"
-    return f"<tr class={'anchor' if system.is_anchor else 'system'}>{names}{cells}</tr>"
+    names = f"<th scope=row>{escape(system.experiment)}</th><td>{escape(system.scale)}</td>"
+    kind = "anchor" if system.is_anchor else "system"
+    return f"<tr class={kind}>{names}<td>{system.seeds}</td>{cells}</tr>"
 
 
 def _best(metric: Metric, ranking: Ranking) -> float | None:
@@ -166,84 +172,3 @@ def _cell(entry: RankedSystem, metric: Metric, best: float | None) -> str:
     mark = " class=best" if not entry.system.is_anchor and interval.mean == best else ""
     bar = f" style='--score:{interval.mean:.3f}'" if metric.group == "joint" else ""
     return f"<td{mark}{bar}>{number(interval.mean)}{spread}</td>"
-
-
-def _sounds(ranked: Sequence[System], uri: str, folder: Path) -> Mapping[Excerpt, list[Sound]]:
-    """Per excerpt: the source, the true target, and every system's output (of its first seed), best first."""
-    sounds: dict[Excerpt, list[Sound]] = {}
-    client = connect(uri)
-    for system in ranked:
-        for excerpt, stem in _excerpts_of(client, system, folder):
-            entry = sounds.setdefault(excerpt, list(_given(stem)))
-            caption = system.experiment if system.scale == "demo" else f"{system.experiment} ({system.scale})"
-            entry.append(Sound(caption, Path(f"{stem}_output.wav"), system.is_anchor))
-    return dict(sorted(sounds.items(), key=lambda item: -len(item[1]))[:MAX_EXCERPTS])
-
-
-def _excerpts_of(client: Any, system: System, folder: Path) -> Iterator[tuple[Excerpt, str]]:
-    """The excerpts of a system, each once: several tests of an anchor may have the same one."""
-    runs = system.runs if system.is_anchor else system.runs[:1]
-    yield from {excerpt: stem for run in runs for excerpt, stem in _excerpts(client, run, folder)}.items()
-
-
-def _excerpts(client: Any, run: TestedRun, folder: Path) -> Iterator[tuple[Excerpt, str]]:
-    target = folder / run.run_id / "examples"
-    target.mkdir(parents=True, exist_ok=True)
-    try:
-        local = Path(client.download_artifacts(run.run_id, EXAMPLES, str(target)))
-        listed = json.loads((local / "examples.json").read_text(encoding="utf-8"))
-    except Exception:  # mlflow has a different error per store; a run without examples is no error here
-        return
-    for number_from_1, excerpt in enumerate(listed, start=1):
-        yield (excerpt["track"], excerpt["pair"], excerpt["piece"]), str(local / f"{number_from_1:02d}")
-
-
-def _given(stem: str) -> Iterator[Sound]:
-    yield Sound("source", Path(f"{stem}_source.wav"))
-    if Path(f"{stem}_target.wav").is_file():
-        yield Sound("target", Path(f"{stem}_target.wav"))
-
-
-def _sections(sounds: Mapping[Excerpt, list[Sound]]) -> Iterator[str]:
-    for (track, pair, piece), entries in sorted(sounds.items()):
-        cards = "\n".join(_card(sound) for sound in entries)
-        title = f"{escape(track)} · {escape(pair_title(pair))} <small>{escape(piece)}</small>"
-        yield f"<section><h3>{title}</h3><div class=cards>{cards}</div></section>"
-
-
-def _card(sound: Sound) -> str:
-    samples, sample_rate = soundfile.read(sound.path, dtype="float32")
-    kind = (
-        sound.caption if sound.caption in ("source", "target") else "anchor" if sound.is_anchor else "system"
-    )
-    name = escape(sound.caption)
-    picture, audio = _base64(_picture(samples)), _base64(_flac(samples, sample_rate))
-    return (
-        f"<figure class={kind}><figcaption>{name}</figcaption>"
-        f"<img alt='spectrogram of {name}' src='data:image/png;base64,{picture}'>"
-        f"<audio controls preload=none src='data:audio/flac;base64,{audio}'></audio></figure>"
-    )
-
-
-def _picture(samples: np.ndarray) -> bytes:
-    """A spectrogram without axes, log frequency, 0 … −80 dB, so that cards compare at a glance."""
-    from matplotlib.image import imsave
-
-    decibels = spectrogram_db(samples)
-    # 128 rows, evenly spaced in log frequency from bin 2 (31 Hz at 16 kHz) to the top.
-    rows = np.geomspace(2, len(decibels) - 1, 128).round().astype(int)
-    step = max(1, decibels.shape[1] // 300)
-    buffer = io.BytesIO()
-    imsave(buffer, decibels[rows][::-1, ::step], vmin=-80, vmax=0, cmap="magma", format="png")
-    return buffer.getvalue()
-
-
-def _flac(samples: np.ndarray, sample_rate: int) -> bytes:
-    """Lossless and half the size of WAV; every browser plays it."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, sample_rate, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from experiments.leaderboard.cells import heading, number, pair_title, value, verdict
 from experiments.leaderboard.differences import Comparison, compare_systems
-from experiments.leaderboard.pictures import learning_curves, quality_and_cost
+from experiments.leaderboard.pictures import all_curves, learning_curves, quality_and_cost
 from experiments.leaderboard.ranking import ALL, RankedSystem, Ranking, experiments_in, main_ranking
 from experiments.leaderboard.systems import System
 from metrics.registry import JOINT_SCORE, METRICS, Metric
@@ -71,7 +71,9 @@ def _leaderboard(
         yield from _differences(ours, theirs)
     yield from ("### Each system on its own test", "", *_systems(found))
     systems = [entry.system for entry in found[-1].entries]
-    yield from _picture(path, "curves", "Validation over processor time", learning_curves(systems, uri))
+    yield from _picture(
+        path, "curves", "Validation over processor time", learning_curves(all_curves(systems, uri))
+    )
     n_runs = sum(len(system.runs) for system in systems)
     yield from (f"*Tested runs: {n_runs}. {time.strftime('%Y-%m-%d %H:%M')}.*", "")
 
@@ -162,4 +164,4 @@ def _head(captions: Sequence[str]) -> Iterator[str]:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"

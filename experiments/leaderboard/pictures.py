@@ -26,18 +26,26 @@ class LearningCurve(NamedTuple):
     values: np.ndarray
 
 
-def quality_and_cost(ranking: Ranking) -> bytes | None:
+Curves = Mapping[str, LearningCurve]
+"""The learning curves of a run, by the names of their metrics."""
+
+
+def quality_and_cost(ranking: Ranking, columns: int = 2) -> bytes | None:
     """PNG: joint score against real-time factor and against parameters, for the systems of a ranking.
 
-    ``None`` where no system has a joint score and a measured cost.
+    Args:
+        ranking: the systems to draw, of which those with a joint score and a measured cost are shown.
+        columns: 2 for the two panels side by side, 1 for one below the other, as a phone shows them.
+
+    Returns:
+        ``None`` where nothing can be shown.
     """
     from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
     entries = [e for e in ranking.entries if e.system.cost and JOINT_SCORE in e.metrics]
     if not entries:
         return None
-    figure = _figure(11, 4.6)
-    axes = figure.subplots(1, 2, sharey=True)
+    figure, axes = _panels(2, columns, len(entries))
     styles = _styles([entry.system for entry in entries])
     for place, (axis, caption) in enumerate(
         zip(axes, ("real-time factor", "parameters of a transfer"), strict=True)
@@ -56,46 +64,40 @@ def quality_and_cost(ranking: Ranking) -> bytes | None:
                 **styles[entry.system.experiment],
             )
         _anchor_levels(axis, ranking)
-        axis.set(xscale="log", xlabel=caption, ylim=(-0.03, 1.05))
-        axis.grid(alpha=0.3)
+        axis.set(xscale="log", xlabel=caption, ylim=(-0.03, 1.05), ylabel="joint score, 95 % interval")
     axes[1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes[1].xaxis.set_major_formatter(EngFormatter(sep=""))
     axes[1].xaxis.set_minor_locator(NullLocator())
     axes[0].axvline(1, color="grey", lw=1)
-    axes[0].set_ylabel("joint score, 95 % interval")
     figure.suptitle(ranking.title, fontsize="medium")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
     return _png(figure)
 
 
-def learning_curves(found: Sequence[System], uri: str) -> bytes | None:
-    """PNG: the validation metrics of every trained system; ``None`` where none was trained."""
+def all_curves(found: Sequence[System], uri: str) -> list[tuple[System, Curves]]:
+    """The learning curves of every trained system that has some; of several trainings those of the first."""
     client = connect(uri)
-    trained = [
-        (s, curves) for s in found if not s.is_anchor and (curves := read_curves(client, s.runs[0].run_id))
-    ]
-    if not trained:
+    curves = [(s, read_curves(client, s.runs[0].run_id)) for s in found if not s.is_anchor]
+    return [(system, of_system) for system, of_system in curves if of_system]
+
+
+def learning_curves(trained: Sequence[tuple[System, Curves]], columns: int = 3) -> bytes | None:
+    """PNG: the validation metrics of the systems that `all_curves` gives; ``None`` where there are none."""
+    metrics = [m for m in measured_in(Stage.VALIDATION) if any(m.name in curves for _, curves in trained)]
+    if not metrics:
         return None
-    metrics = measured_in(Stage.VALIDATION)
-    figure = _figure(11, 6.4)
+    figure, axes = _panels(len(metrics), columns, len(trained))
     styles = _styles([system for system, _ in trained])
-    axes = figure.subplots(2, -(-len(metrics) // 2), sharex=True).ravel()
-    for axis, metric in zip(axes, metrics, strict=False):
+    for axis, metric in zip(axes, metrics, strict=True):
         for system, curves in trained:
             if metric.name in curves:
                 style = styles[system.experiment] | {"marker": ".", "lw": 1}
                 axis.plot(*curves[metric.name], label=system.experiment, **style)
         axis.set_title(heading(metric), fontsize="medium")
-        axis.grid(alpha=0.3)
-        axis.tick_params(labelbottom=True)
-    for axis in axes[len(metrics) :]:
-        axis.remove()
     figure.supxlabel("processor minutes of training", fontsize="medium")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
     return _png(figure)
 
 
-def read_curves(client: Any, run_id: str) -> Mapping[str, LearningCurve]:
+def read_curves(client: Any, run_id: str) -> Curves:
     """The validation metrics of a run over processor time, by the metrics' names, for those that it has.
 
     Use of the processor is logged as a share of the time since the reading before (`SystemMetrics`), so the
@@ -145,13 +147,32 @@ def _styles(found: Sequence[System]) -> dict[str, dict[str, Any]]:
     return styles
 
 
-def _figure(width: float, height: float) -> Any:
+def _panels(n: int, columns: int, n_systems: int) -> tuple[Any, list[Any]]:
+    """A figure with ``n`` panels of one size in a grid, and room for a legend of ``n_systems``."""
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
 
-    return Figure(figsize=(width, height), layout="constrained")
+    rows = -(-n // columns)
+    legend_inches = 0.18 * n_systems if columns == 1 else 0
+    width = 4.8 if columns == 1 else 11
+    figure = Figure(figsize=(width, 0.8 + 3.4 * rows + legend_inches), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes[n:]:
+        axis.remove()
+    for axis in axes[:n]:
+        axis.grid(alpha=0.3)
+    return figure, list(axes[:n])
 
 
 def _png(figure: Any) -> bytes:
+    """The figure with a legend of every system once: beside its panels, or below them on a phone."""
+    shown = {
+        label: line
+        for axis in figure.axes
+        for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    is_narrow = figure.get_figwidth() < 6
+    place = "outside lower center" if is_narrow else "outside right center"
+    figure.legend(shown.values(), shown.keys(), loc=place, fontsize="small")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
+    figure.savefig(buffer, format="png", dpi=150 if is_narrow else 90)
     return buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import IO
 
 from rich.console import Console
 from rich.table import Table
@@ -20,12 +21,12 @@ MAX_TABLES = 12
 """With more pairs than this the others are one table of joint scores."""
 
 
-def print_rankings(found: Sequence[Ranking], console: Console | None = None) -> None:
+def print_rankings(found: Sequence[Ranking], file: IO[str] | None = None) -> None:
     """Print a table of each ranking, best joint score first, anchors dimmed and marked; then the costs.
 
     With many pairs only the one on which most architectures are compared has a table of its own.
     """
-    console = _wide(console)
+    console = _console(file)
     shown = tabulated(found)
     for ranking in shown:
         console.print(_table(ranking))
@@ -50,10 +51,10 @@ def tabulated(found: Sequence[Ranking]) -> list[Ranking]:
 
 
 def print_differences(
-    ours: System, theirs: System, found: Sequence[Comparison], console: Console | None = None
+    ours: System, theirs: System, found: Sequence[Comparison], file: IO[str] | None = None
 ) -> None:
     """Print ours − theirs: every metric's mean with its interval, and the joint score of every piece."""
-    console = _wide(console)
+    console = _console(file)
     for comparison in found:
         table = Table(title=comparison.title, title_justify="left", title_style="bold")
         for metric in comparison.columns:
@@ -74,10 +75,10 @@ def _difference(metric: Metric, comparison: Comparison) -> Text:
     return Text(value(difference, True), VERDICT_STYLES[verdict(metric, difference)])
 
 
-def _wide(console: Console | None) -> Console:
-    # Not a terminal: wide enough for every column, instead of 80 characters.
-    console = console or Console()
-    if not console.is_terminal:
+def _console(file: IO[str] | None) -> Console:
+    """A console for ``file``, else standard output, which shows a name such as ``[bold]x`` as it is."""
+    console = Console(file=file, markup=False, emoji=False)
+    if not console.is_terminal:  # wide enough for every column, instead of 80 characters
         console.width = 220
     return console
 

@@ -64,6 +64,8 @@ class Silence(Anchor):
 class CopyReference(Anchor):
     """The reference, repeated or cut to length: the very timbre, none of the notes."""
 
+    takes_reference = True
+
     def transfer(
         self, source: Tensor, reference: Tensor | None = None, target_instrument: Tensor | None = None
     ) -> Tensor:
@@ -79,6 +81,8 @@ class Equaliser(Anchor):
 
     It learns nothing: what a system is worth begins above it.
     """
+
+    takes_reference = True
 
     def transfer(
         self, source: Tensor, reference: Tensor | None = None, target_instrument: Tensor | None = None

@@ -15,12 +15,9 @@ from torch import Tensor
 
 from datamodules.batch import FRAME_RATE_HZ, Features
 from datamodules.features.frames import LOUDNESS_FLOOR_DB
-from lightning_modules.ddsp.loudness_mapping import map_loudness
+from lightning_modules.ddsp.loudness_mapping import SILENCE_DB, loud_level_db, map_loudness
 from lightning_modules.ddsp.pitch_repair import hz_to_midi, midi_to_hz, repair_pitch
 from lightning_modules.ddsp.statistics import TargetStatistics
-
-SILENCE_DB = -75.0
-"""Loudness in dB up to which a source counts as silent."""
 
 
 @dataclass
@@ -35,7 +32,7 @@ class Adaptation:
             before it is moved. 0 gives every source the instrument's distribution, and so takes its
             dynamics away (a soft piece gets as loud as all others); infinity leaves every source as it is.
         voiced_confidence: confidence from which the tracker's pitch is used, in [0, 1].
-        note_range_db: frames further below the loudest (95th percentile) belong to no note.
+        note_range_db: frames further below the loud level (`loud_level_db`) belong to no note.
         pitch_shift_semitones: the user's own shift, added at the end; fractions are allowed.
         loudness_shift_db: the user's own gain, added at the end to frames that are not silent.
     """
@@ -66,8 +63,8 @@ def detect_notes(features: Features, settings: Adaptation) -> Tensor:
     Returns:
         ``(B, N)`` bool.
     """
-    loudest = torch.quantile(features.loudness_db, 0.95, dim=-1, keepdim=True)
-    loud = features.loudness_db > (loudest - settings.note_range_db).clamp(min=SILENCE_DB)
+    quietest = loud_level_db(features.loudness_db) - settings.note_range_db
+    loud = features.loudness_db > quietest.clamp(min=SILENCE_DB)
     confident = features.f0_confidence >= settings.voiced_confidence
     return loud & confident & pitch_stays(features.f0_hz)
 

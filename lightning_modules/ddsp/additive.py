@@ -12,10 +12,15 @@ from torch import Tensor
 
 from lightning_modules.ddsp.controls import Controls
 from lightning_modules.ddsp.hop_grid import with_next
+from lightning_modules.ddsp.pitch_repair import hold_where
+from runtime.errors import UserError
 
 FRAMES_AT_ONCE = 4096
 """Frames of all examples together that are synthesized at a time. It bounds memory for long audio (63 MB at
 60 harmonics and 16 kHz) and changes nothing else."""
+
+LOWEST_HZ = 1.0
+"""What stands for the pitch of an example that is unvoiced everywhere."""
 
 
 def phase_cycles(f0_hz: Tensor, hop: int, sample_rate: int, initial: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,13 +43,28 @@ def phase_cycles(f0_hz: Tensor, hop: int, sample_rate: int, initial: Tensor) -> 
     Returns:
         The phases ``(B, N, H)``, and the phase ``(B,)`` of the sample after the last.
     """
+    if not f0_hz.shape[1]:
+        return f0_hz.new_zeros(len(f0_hz), 0, hop), initial
     f, f_next = with_next(f0_hz.double() / sample_rate)
-    hop_cycles = hop * f + (hop - 1) / 2 * (f_next - f)
-    ends = initial.double().unsqueeze(1) + hop_cycles.cumsum(dim=1)
+    ends = initial.double().unsqueeze(1) + _hop_cycles(f, f_next, hop).cumsum(dim=1)
     starts = torch.cat([initial.double().unsqueeze(1), ends[:, :-1]], dim=1) % 1.0
     i = torch.arange(hop, device=f0_hz.device, dtype=f0_hz.dtype)
     within = f.to(i).unsqueeze(-1) * i + (f_next - f).to(i).unsqueeze(-1) * (i * (i - 1) / (2 * hop))
     return (starts.to(i).unsqueeze(-1) + within) % 1.0, (ends[:, -1] % 1.0).to(i)
+
+
+def frame_phases(f0_hz: Tensor, hop: int, sample_rate: int) -> Tensor:
+    """Compute the phase of the fundamental at each frame of ``(B, N)``, in cycles, modulo 1, from 0 on.
+
+    With it as the initial phase any part of a signal can be synthesized by itself.
+    """
+    cycles = _hop_cycles(*with_next(f0_hz.double() / sample_rate), hop)
+    return (cycles.cumsum(dim=1) - cycles) % 1.0
+
+
+def _hop_cycles(f: Tensor, f_next: Tensor, hop: int) -> Tensor:
+    """Cycles of each hop, of frequencies in cycles a sample at its beginning and end."""
+    return hop * f + (hop - 1) / 2 * (f_next - f)
 
 
 def harmonic_audio(
@@ -58,14 +78,18 @@ def harmonic_audio(
     f0 needs none.
 
     Args:
-        controls: frames of ``B`` examples.
+        controls: frames of ``B`` examples; those with an f0 of 0 Hz are unvoiced, and silent.
         hop: samples of a frame.
         sample_rate: in Hz.
         initial_phase: ``(B,)`` phase of the first sample in cycles; ``None`` for zero.
 
     Returns:
         The audio ``(B, N·H)``, and the phase ``(B,)`` with which the next block has to begin.
+
+    Raises:
+        UserError: an f0 is NaN or infinite.
     """
+    controls = silent_where_unvoiced(controls)
     initial = controls.f0_hz.new_zeros(controls.f0_hz.shape[0]) if initial_phase is None else initial_phase
     cycles, final_phase = phase_cycles(controls.f0_hz, hop, sample_rate, initial)
     n_audible = audible_harmonics(controls, sample_rate)
@@ -76,10 +100,35 @@ def harmonic_audio(
     return torch.cat(blocks, dim=1), final_phase
 
 
+def silent_where_unvoiced(controls: Controls) -> Controls:
+    """Silence frames with an f0 of 0 Hz, and hold the pitch before them: no glide to 0 Hz is heard.
+
+    Raises:
+        UserError: an f0 is NaN or infinite.
+    """
+    f0_hz = controls.f0_hz
+    if not f0_hz.numel():
+        return controls
+    lowest_hz, highest_hz = torch.stack(f0_hz.detach().aminmax()).tolist()
+    if not math.isfinite(lowest_hz + highest_hz):
+        n_bad = int((~f0_hz.isfinite()).sum())
+        raise UserError(
+            f"f0_hz is NaN or infinite in {n_bad} of {f0_hz.numel()} frames: an unvoiced frame has 0 Hz."
+        )
+    if lowest_hz > 0:
+        return controls
+    voiced = f0_hz > 0
+    amplitude = controls.amplitude * voiced.unsqueeze(-1)
+    return controls._replace(f0_hz=hold_where(f0_hz, voiced).clamp(min=LOWEST_HZ), amplitude=amplitude)
+
+
 def audible_harmonics(controls: Controls, sample_rate: int) -> int:
     """Number of harmonics of the lowest f0 below Nyquist; all others are zero everywhere."""
+    n_harmonics = controls.harmonic_distribution.shape[-1]
+    if not controls.f0_hz.numel():
+        return n_harmonics
     below_nyquist = math.ceil(sample_rate / 2 / float(controls.f0_hz.detach().min())) - 1
-    return max(1, min(below_nyquist, controls.harmonic_distribution.shape[-1]))
+    return max(1, min(below_nyquist, n_harmonics))
 
 
 def _sinusoids(cycles: Tensor, ends: Tensor) -> Tensor:

@@ -33,6 +33,8 @@ def noise_audio(noise_magnitudes: Tensor, hop: int, noise: Tensor) -> Tensor:
     Returns:
         ``(B, N·H)``.
     """
+    if not noise.shape[1]:
+        return noise.expand(len(noise_magnitudes), 0)
     filters = noise_filters(noise_magnitudes)
     n_fft = hop + filters.shape[-1] - 1
     n_pieces = math.ceil(n_fft / hop)
@@ -51,11 +53,25 @@ def _overlap_add(pieces: Tensor, delay: int) -> Tensor:
     return total.flatten(1)[:, delay : delay + n_frames * hop]
 
 
-def white_noise(shape: torch.Size, generator: torch.Generator | None, device: torch.device) -> Tensor:
-    """Draw uniform noise in [−1, 1].
+NOISE_BLOCK = 1 << 20
+"""Samples of a noise that are drawn together; a shorter signal has no more than the first block."""
 
-    With a generator it is ``(1, T)`` and the same on every device; without one it is ``(B, T)``.
+
+def noise_between(start: int, stop: int, seed: int) -> Tensor:
+    """Uniform noise in [−1, 1] that is the same wherever a part of a signal begins, and on every device.
+
+    Args:
+        start: number of the first sample.
+        stop: number of the sample after the last.
+        seed: of the whole noise.
+
+    Returns:
+        ``(1, stop − start)``, on the CPU.
     """
-    if generator is None:
-        return torch.rand(shape, device=device) * 2 - 1
-    return (torch.rand(1, shape[-1], generator=generator) * 2 - 1).to(device)
+    first = start // NOISE_BLOCK
+    blocks = [
+        torch.rand(1, NOISE_BLOCK, generator=torch.Generator().manual_seed(seed + number))
+        for number in range(first, max(first + 1, -(-stop // NOISE_BLOCK)))
+    ]
+    offset = first * NOISE_BLOCK
+    return torch.cat(blocks, dim=1)[:, start - offset : stop - offset] * 2 - 1

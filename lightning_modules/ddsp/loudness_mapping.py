@@ -1,4 +1,4 @@
-"""The loudness of a source, mapped by quantiles to the distribution of the target instrument's notes."""
+"""The loudness of a source: where it sounds, how loud it gets, and its mapping to the instrument's."""
 
 from __future__ import annotations
 
@@ -10,10 +10,30 @@ from torch import Tensor
 from datamodules.features.frames import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.statistics import TargetStatistics
 
+SILENCE_DB = -75.0
+"""Loudness in dB up to which a source counts as silent."""
+SOUNDING_DB = 40.0
+"""Frames further below the loudest one, in dB, are rests: silence, or the hiss of a room."""
 QUANTILES = torch.linspace(0.02, 0.98, 25)
 """The shares of the note frames at which the two distributions are compared."""
 FADE_DB = 10.0
 """Range below the quietest notes within which a source fades to silence: releases, then the room's hiss."""
+
+
+def sounding_frames(loudness_db: Tensor) -> Tensor:
+    """Mark the frames of ``(B, N)`` that are no rests.
+
+    What is measured over these does not depend on the silence before, between and after the notes. The
+    loudest frame always counts.
+    """
+    loudest = loudness_db.amax(dim=-1, keepdim=True)
+    return loudness_db >= (loudest - SOUNDING_DB).clamp(min=SILENCE_DB).minimum(loudest)
+
+
+def loud_level_db(loudness_db: Tensor) -> Tensor:
+    """Measure how loud each example gets, ``(B, N)`` → ``(B, 1)``: the 95th percentile where it sounds."""
+    heard = loudness_db.where(sounding_frames(loudness_db), torch.nan)
+    return torch.nanquantile(heard, 0.95, dim=-1, keepdim=True)
 
 
 def map_loudness(

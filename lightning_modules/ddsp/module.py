@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.optim import Optimizer
 
-from datamodules.batch import Features, TransferBatch
-from datamodules.features.frames import loudness_db
+from datamodules.batch import FRAME_RATE_HZ, Features, TransferBatch
+from datamodules.features.frames import loudness_db, n_frames
 from datamodules.features.pitch import PestoTracker, PitchTracker
 from lightning_modules.ddsp.adaptation import Adaptation, Conditioning, adapt, detect_notes, silence_gate
+from lightning_modules.ddsp.additive import frame_phases
 from lightning_modules.ddsp.articulation import Articulation
-from lightning_modules.ddsp.hop_grid import on_hop_grid
+from lightning_modules.ddsp.filtered_noise import noise_between
+from lightning_modules.ddsp.hop_grid import hop_samples, n_hops, on_hop_grid
 from lightning_modules.ddsp.losses import LossWeights, SpectralLoss
 from lightning_modules.ddsp.network import DDSPNetwork
 from lightning_modules.ddsp.pitch_repair import repair_pitch
 from lightning_modules.ddsp.statistics import TargetStatistics
 from lightning_modules.ddsp.synthesizers import Synthesizer
 from lightning_modules.layers.trained_instruments import TrainedInstruments
-from lightning_modules.transfer_module import TimbreTransferModule
+from lightning_modules.transfer_module import Part, TimbreTransferModule
 
+SILENCE_AROUND_S = 0.2
+"""Silence that is put before and after audio whose pitch is tracked: whole frames at all usual rates."""
+EXTRACTED_S = 30
+"""Seconds of a long source whose features are extracted at a time."""
+MEMORY_FRAMES = 1100
+"""Frames before a part that decide how it is played: the dilated decoder looks as far back, recurrent ones
+have forgotten what was before."""
+LATER_FRAMES = 16
+"""Frames after a part that decide how it ends."""
 ARTICULATION_RATE = 4.0
 """Learning rate of the articulation, as a multiple of the network's: 4e-3 against 1e-3 took the voiced frames
 that it gets right on unseen tunes from 94.0 to 94.6 %."""
@@ -137,8 +149,36 @@ class DDSPModule(TimbreTransferModule):
         self.trained_instruments.require(target_instrument)
         if source.shape[-1] == 0:
             return source.clone()
-        generator = torch.Generator().manual_seed(self.noise_seed)
-        return self.synthesize(self.condition(self.extract(source)), source.shape[-1], generator)
+        conditioning = self.condition(self.extract(source))
+        return self.synthesize(conditioning, source.shape[-1], self.noise_seed)
+
+    def long_transfer(
+        self,
+        source: Part,
+        n_samples: int,
+        reference: Tensor | None = None,
+        target_instrument: Tensor | None = None,
+    ) -> Part:
+        """Adapt the features of the whole source to the instrument, and synthesize any part of them.
+
+        See `TimbreTransferModule.long_transfer`. Parts have the phase and the noise of the whole, so that
+        they agree where they overlap.
+        """
+        self.trained_instruments.require(target_instrument)
+        parts = zip(*self._extracted(source, n_samples), strict=True)
+        conditioning = self.condition(Features(*(torch.cat(part, dim=1) for part in parts)))
+        grid = self._on_hop_grid(conditioning, n_samples)
+        phases = frame_phases(grid.f0_hz, hop_samples(self.sample_rate), self.sample_rate)
+        return lambda start, stop: self._synthesized_part(grid, phases, start, stop)
+
+    def _extracted(self, source: Part, n_samples: int) -> Iterator[Features]:
+        """Extract the features of a source, part by part, each heard with a second of what is around it."""
+        second = self.sample_rate
+        for start in range(0, n_samples, EXTRACTED_S * second):
+            stop, before = min(start + EXTRACTED_S * second, n_samples), min(start, second)
+            features = self.extract(source(start - before, min(stop + second, n_samples)))
+            first, count = n_frames(before, second), n_frames(stop, second) - n_frames(start, second)
+            yield Features(*(values[:, first : first + count] for values in features))
 
     def condition(self, features: Features) -> Conditioning:
         """What the network is told of a source with these features."""
@@ -149,21 +189,47 @@ class DDSPModule(TimbreTransferModule):
         return adapt(spoken, self.statistics, self.adaptation)._replace(gate=gate)
 
     def extract(self, audio: Tensor) -> Features:
-        """Features of ``(B, T)`` audio, with the tracker of the training features."""
-        f0_hz, confidence = self.pitch_tracker(audio, self.sample_rate)
-        return Features(f0_hz, confidence, loudness_db(audio, self.sample_rate))
+        """Features of ``(B, T)`` audio, with the tracker of the training features.
 
-    def synthesize(
-        self, conditioning: Conditioning, n_samples: int, generator: torch.Generator | None = None
-    ) -> Tensor:
+        There is silence before the audio and after it, for the tracker as for the loudness: a tracker that
+        reflects the ends would hear other pitches there.
+        """
+        n_silent = round(SILENCE_AROUND_S * self.sample_rate)
+        pitch = self.pitch_tracker(pad(audio, (n_silent, n_silent)), self.sample_rate)
+        loudness = loudness_db(audio, self.sample_rate)
+        first = round(SILENCE_AROUND_S * FRAME_RATE_HZ)
+        f0_hz, confidence = (values[:, first : first + loudness.shape[1]] for values in pitch)
+        return Features(f0_hz, confidence, loudness)
+
+    def synthesize(self, conditioning: Conditioning, n_samples: int, noise_seed: int | None = None) -> Tensor:
         """Conditioning at 250 frames a second → ``(B, n_samples)`` audio.
 
         Args:
             conditioning: what to play.
             n_samples: length of the result.
-            generator: source of the noise; one noise for the whole batch, so that an example sounds the
-                same in any batch. ``None`` (training) draws new noise for each example.
+            noise_seed: of one noise for the whole batch, so that an example sounds the same in any batch.
+                ``None`` (training) draws new noise for each example.
         """
-        f0_hz, loudness, gate = (on_hop_grid(x, self.sample_rate, n_samples) for x in conditioning)
+        f0_hz, loudness, gate = self._on_hop_grid(conditioning, n_samples)
         raw, _ = self.network(f0_hz, loudness)
-        return self.synthesizer(raw, f0_hz, gate, self.sample_rate, generator)[:, :n_samples]
+        n_padded = f0_hz.shape[1] * hop_samples(self.sample_rate)
+        noise = None if noise_seed is None else noise_between(0, n_padded, noise_seed)
+        return self.synthesizer(raw, f0_hz, gate, self.sample_rate, noise)[:, :n_samples]
+
+    def _on_hop_grid(self, conditioning: Conditioning, n_samples: int) -> Conditioning:
+        return Conditioning(*(on_hop_grid(x, self.sample_rate, n_samples) for x in conditioning))
+
+    def _synthesized_part(self, grid: Conditioning, phases: Tensor, start: int, stop: int) -> Tensor:
+        """Synthesize the samples from ``start`` to ``stop``.
+
+        Synthesis begins earlier, with what the network remembers and what echoes in the room, and ends later,
+        as frames reach to the next ones and noise filters are centred.
+        """
+        hop, room = hop_samples(self.sample_rate), self.synthesizer.reverb
+        n_earlier = MEMORY_FRAMES + (0 if room is None else n_hops(room.n_taps, self.sample_rate))
+        first, last = max(0, start // hop - n_earlier), -(-stop // hop) + LATER_FRAMES
+        f0_hz, loudness, gate = (x[:, first:last] for x in grid)
+        raw, _ = self.network(f0_hz, loudness)
+        noise = noise_between(first * hop, (first + f0_hz.shape[1]) * hop, self.noise_seed)
+        audio = self.synthesizer(raw, f0_hz, gate, self.sample_rate, noise, phases[:, first])
+        return audio[:, start - first * hop : stop - first * hop]

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from datamodules.batch import FRAME_RATE_HZ
 
+FRAMES_AT_ONCE = 1 << 14
+"""Bound on the memory of windows, for sources of any length."""
+
 
 def hz_to_midi(f0_hz: Tensor) -> Tensor:
     """Convert Hz to MIDI note numbers; 440 Hz is 69."""
@@ -28,7 +31,7 @@ def repair_pitch(
     before the first one, the first.
 
     Args:
-        f0_hz: ``(B, N)``.
+        f0_hz: ``(B, N)``; 0 where a tracker calls a frame unvoiced.
         confidence: ``(B, N)`` in [0, 1].
         voiced_confidence: below this confidence a pitch counts as a guess.
         median_ms: length of the running median.
@@ -36,11 +39,15 @@ def repair_pitch(
     Returns:
         ``(B, N)`` Hz.
     """
-    held = _hold_where(hz_to_midi(f0_hz), confidence >= voiced_confidence)
+    held = hold_where(hz_to_midi(f0_hz), (confidence >= voiced_confidence) & (f0_hz > 0))
     return midi_to_hz(_running_median(held, half=round(median_ms / 2000 * FRAME_RATE_HZ)))
 
 
-def _hold_where(values: Tensor, valid: Tensor) -> Tensor:
+def hold_where(values: Tensor, valid: Tensor) -> Tensor:
+    """Replace invalid values ``(B, N)`` by the last valid one, and before the first one, by that.
+
+    Where nothing is valid, the first value stands for all.
+    """
     frames = torch.arange(values.shape[-1], device=values.device).expand_as(values)
     last_valid = torch.where(valid, frames, -1).cummax(dim=-1).values
     first_valid = torch.where(valid.any(-1), valid.int().argmax(-1), 0).unsqueeze(-1)
@@ -49,4 +56,5 @@ def _hold_where(values: Tensor, valid: Tensor) -> Tensor:
 
 def _running_median(values: Tensor, half: int) -> Tensor:
     padded = torch.nn.functional.pad(values.unsqueeze(1), (half, half), mode="replicate").squeeze(1)
-    return padded.unfold(-1, 2 * half + 1, 1).median(dim=-1).values
+    windows = padded.unfold(-1, 2 * half + 1, 1).split(FRAMES_AT_ONCE, dim=1)
+    return torch.cat([part.median(dim=-1).values for part in windows], dim=1)

@@ -21,6 +21,7 @@ class TrainableReverb(nn.Module):
     def __init__(self, n_taps: int = 48_000) -> None:
         super().__init__()
         self.impulse_response = nn.Parameter(1e-6 * torch.randn(n_taps))
+        self.n_taps = n_taps
         self.wet = 1.0
 
     def forward(self, dry: Tensor) -> Tensor:

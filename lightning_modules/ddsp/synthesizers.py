@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lightning_modules.ddsp.additive import harmonic_audio
 from lightning_modules.ddsp.controls import Controls, physical_controls
-from lightning_modules.ddsp.filtered_noise import noise_audio, white_noise
+from lightning_modules.ddsp.filtered_noise import noise_audio
 from lightning_modules.ddsp.hop_grid import hop_samples
 from lightning_modules.ddsp.network import RawControls
 from lightning_modules.ddsp.reverb import TrainableReverb
@@ -34,7 +34,8 @@ class Synthesizer(nn.Module):
         f0_hz: Tensor,
         gate: Tensor,
         sample_rate: int,
-        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+        initial_phase: Tensor | None = None,
     ) -> Tensor:
         """Synthesize ``N`` frames.
 
@@ -43,16 +44,17 @@ class Synthesizer(nn.Module):
             f0_hz: ``(B, N)``.
             gate: ``(B, N)`` gain of both synthesizers, in [0, 1].
             sample_rate: in Hz.
-            generator: draws one noise for all examples; ``None`` draws one for each example.
+            noise: ``(1, N·H)`` white noise for all examples; ``None`` draws one for each example.
+            initial_phase: ``(B,)`` phase of the fundamental at the first sample, in cycles; by default 0.
 
         Returns:
             ``(B, N·H)`` audio.
         """
         hop = hop_samples(sample_rate)
         controls = gated(physical_controls(raw, f0_hz, sample_rate, self.noise_bias), gate)
-        dry, _ = harmonic_audio(controls, hop, sample_rate)
+        dry, _ = harmonic_audio(controls, hop, sample_rate, initial_phase)
         if raw.noise_magnitudes.shape[-1]:
-            noise = white_noise(dry.shape, generator, dry.device)
+            noise = torch.rand_like(dry) * 2 - 1 if noise is None else noise.to(dry)
             dry = dry + noise_audio(controls.noise_magnitudes, hop, noise)
         return dry if self.reverb is None else self.reverb(dry)
 

@@ -84,6 +84,7 @@ class DisentangledModule(AdversarialModule[Forward]):
 
     discriminator: InstrumentDiscriminator
     loss_weights: LossWeights
+    takes_reference = True
     discriminator_first = False
     class_embeddings: Tensor
     known: Tensor

@@ -51,7 +51,7 @@ class MambaMuseModule(AdversarialModule[Forward]):
 
     loss_weights: LossWeights
     adaptation: StyleStrengths
-    averages_references = True
+    takes_reference = averages_references = True
     generator_max_norm, discriminator_max_norm = 3.0, 2.0  # the document's
 
     def __init__(

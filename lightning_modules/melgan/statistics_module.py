@@ -22,6 +22,8 @@ class MelGANStatisticsModule(MelGANModule):
         vocoder: the other arguments, see `MelGANModule`.
     """
 
+    takes_reference = True
+
     def __init__(self, matching: WaveformMatching | None = None, **vocoder: Any) -> None:
         super().__init__(**vocoder)
         self.matching = matching or WaveformMatching()

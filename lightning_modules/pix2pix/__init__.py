@@ -5,6 +5,7 @@ from lightning_modules.pix2pix.module import Pix2PixModule
 from lightning_modules.pix2pix.network import PatchDiscriminator, UNet
 from lightning_modules.pix2pix.phase import GriffinLim, PhaseChannels, PhaseNetwork, SourcePhase
 from lightning_modules.pix2pix.spectrogram import Spectrogram
+from lightning_modules.pix2pix.style import StyleEncoder
 
 __all__ = [
     "GriffinLim",
@@ -15,5 +16,6 @@ __all__ = [
     "Pix2PixModule",
     "SourcePhase",
     "Spectrogram",
+    "StyleEncoder",
     "UNet",
 ]

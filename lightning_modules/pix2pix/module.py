@@ -19,7 +19,8 @@ from lightning_modules.pix2pix.losses import LossWeights, mean_absolute_error, p
 from lightning_modules.pix2pix.network import PatchDiscriminator, UNet
 from lightning_modules.pix2pix.phase import PhaseEstimator, SourcePhase
 from lightning_modules.pix2pix.spectrogram import Spectrogram
-from lightning_modules.pix2pix.translation import Forward, Translator
+from lightning_modules.pix2pix.style import StyleEncoder
+from lightning_modules.pix2pix.translation import Condition, Forward, Translator
 
 
 class Pix2PixModule(AdversarialModule[Forward]):
@@ -35,7 +36,8 @@ class Pix2PixModule(AdversarialModule[Forward]):
         instruments: names behind instrument ids.
         spectrogram: how audio becomes images.
         phase: where the phase of the result comes from.
-        conditioned: whether the generator also sees a reference, and so plays any instrument.
+        style_encoder: hears a reference, so that the generator plays any instrument; without one it plays
+            the instrument of its training.
         slice_frames: frames that the networks see at a time, a multiple of 2 to the power of the generator's
             steps down; training segments should be as long, plus a window.
         overlap_frames: frames that neighbouring slices share in a transfer, less than half of them.
@@ -56,7 +58,7 @@ class Pix2PixModule(AdversarialModule[Forward]):
         instruments: Sequence[str] = (),
         spectrogram: Spectrogram | None = None,
         phase: PhaseEstimator | None = None,
-        conditioned: bool = False,
+        style_encoder: StyleEncoder | None = None,
         slice_frames: int = 256,
         overlap_frames: int = 64,
         adversarial_loss: AdversarialLoss | None = None,
@@ -67,14 +69,14 @@ class Pix2PixModule(AdversarialModule[Forward]):
         super().__init__(sample_rate, instruments, loss_weights, generator_optimizer, discriminator_optimizer)
         self.adversarial_loss = adversarial_loss or CrossEntropyLoss()
         self.spectrogram = spectrogram or Spectrogram()
-        self.conditioned = conditioned
-        self.translator = Translator(network, phase or SourcePhase(), self.spectrogram, conditioned)
+        self.conditioned = self.takes_reference = style_encoder is not None
+        self.translator = Translator(network, phase or SourcePhase(), self.spectrogram, style_encoder)
         self.discriminator = discriminator
         self._require_fitting_sizes(slice_frames, overlap_frames)
         self.slice_samples = self.spectrogram.n_samples(slice_frames)
         self.overlap_samples = overlap_frames * self.spectrogram.hop
         self.trained_instruments = TrainedInstruments(
-            self.instruments, "A Pix2Pix model without a reference", only_one=not conditioned
+            self.instruments, "A Pix2Pix model without a reference", only_one=not self.conditioned
         )
 
     @property
@@ -92,12 +94,12 @@ class Pix2PixModule(AdversarialModule[Forward]):
     def forward_batch(self, batch: TransferBatch) -> Forward:
         """Predict every whole slice of the batch."""
         source, target = (self._whole_slices(audio) for audio in (batch.source, self.targets_of(batch)))
-        reference = self._required(batch.reference) if self.conditioned else None
-        if reference is not None:
-            reference = reference.repeat_interleave(len(source) // len(batch.source), 0)
+        style = self._style(batch.reference)
+        if style is not None:
+            style = style.repeat_interleave(len(source) // len(batch.source), 0)
         if self.training:
             self.trained_instruments.observe(batch.target_instrument)
-        condition = self.translator.condition(source, reference)
+        condition = self.translator.condition(source, style)
         truth = self.spectrogram.analyse(target)
         return Forward(condition, self.translator.predict(condition), truth, self.spectrogram.image(truth))
 
@@ -105,8 +107,7 @@ class Pix2PixModule(AdversarialModule[Forward]):
         """Compute every term of `LossWeights`, unweighted; without a discriminator, none of its judgement."""
         image, terms = forward.prediction.image, {}
         if self.discriminator is not None:
-            logits = self.discriminator(forward.condition.images, image)
-            terms["adversarial"] = self.adversarial_loss.generator(logits)
+            terms["adversarial"] = self.adversarial_loss.generator(self._judged(forward.condition, image))
         return terms | {
             "mae": mean_absolute_error(image, forward.target_image),
             "phase": phase_distance(forward.prediction.directions, forward.target),
@@ -115,11 +116,14 @@ class Pix2PixModule(AdversarialModule[Forward]):
 
     def discriminator_terms(self, forward: Forward) -> dict[str, Tensor]:
         """Compute the discriminator's loss: both images stand behind the same condition."""
-        assert self.discriminator is not None  # else it has no turn
-        condition = forward.condition.images
-        real = self.discriminator(condition, forward.target_image)
-        fake = self.discriminator(condition, forward.prediction.image.detach())
+        real = self._judged(forward.condition, forward.target_image)
+        fake = self._judged(forward.condition, forward.prediction.image.detach())
         return {"discriminator": self.adversarial_loss.discriminator(real, fake)}
+
+    def _judged(self, condition: Condition, image: Tensor) -> list[Tensor]:
+        assert self.discriminator is not None  # else it has no turn
+        style = None if condition.style is None else condition.style.detach()
+        return self.discriminator(condition.image, image, style)
 
     def measures(self, batch: TransferBatch, preds: Tensor) -> dict[str, Tensor]:
         """Measure the error ``audio_mae`` of the finished audio's image, and ``copy_mae`` of the source's."""
@@ -156,9 +160,9 @@ class Pix2PixModule(AdversarialModule[Forward]):
         """
         if not self.conditioned:
             self.trained_instruments.require(target_instrument)
-        reference = self._required(reference) if self.conditioned else None
+        style = self._style(reference)
         return in_slices(
-            lambda part: self.translator(part, reference),
+            lambda part: self.translator(part, style),
             source,
             self.slice_samples,
             self.overlap_samples,
@@ -167,21 +171,24 @@ class Pix2PixModule(AdversarialModule[Forward]):
 
     # ----------------------------------------------------------------------- requests that cannot be met
 
-    @staticmethod
-    def _required(reference: Tensor | None) -> Tensor:
+    def _style(self, reference: Tensor | None) -> Tensor | None:
+        """The style ``(B, E)`` of a reference; ``None`` for a model that plays one instrument."""
+        if not self.conditioned:
+            return None
         if reference is None or reference.shape[-1] == 0:
             raise CorpusError(
                 "This Pix2Pix model plays what a reference plays, and there is none: transfer with "
                 "--reference, and train with datamodules.OneShotDataModule."
             )
-        return reference
+        return self.translator.style(reference)
 
     def _require_fitting_sizes(self, slice_frames: int, overlap_frames: int) -> None:
-        needed = self.translator.n_conditions + 1
-        if self.discriminator is not None and self.discriminator.in_channels != needed:
+        judge, style_size = self.discriminator, self.network.style_size
+        if judge is not None and (judge.in_channels, judge.style_size) != (2, style_size):
             raise NetworkSizeError(
-                f"model.init_args.discriminator takes {self.discriminator.in_channels} images, but is given "
-                f"{needed}: set its in_channels."
+                f"model.init_args.discriminator takes {judge.in_channels} images and a style of "
+                f"{judge.style_size} numbers, but is given 2, the source's and the one to be judged, and "
+                f"{style_size}: set its in_channels and style_size."
             )
         if not 0 <= 2 * overlap_frames < slice_frames:
             raise NetworkSizeError(

@@ -82,6 +82,15 @@ def decoder_block(n_in: int, n_out: int, dropout: float) -> nn.Sequential:
     )
 
 
+def modulated(features: Tensor, by: Tensor) -> Tensor:
+    """Scale and shift the channels of ``(B, C, F, N)`` as ``(B, 2 · C)`` says, alike in every bin and frame.
+
+    FiLM, Perez et al., arXiv 1709.07871.
+    """
+    scale, shift = by[..., None, None].chunk(2, dim=1)
+    return features * (1 + scale) + shift
+
+
 class UNet(nn.Module):
     """Translates images; every encoder block but the last has a skip to the decoder block of its size.
 
@@ -91,6 +100,8 @@ class UNet(nn.Module):
         channels: of each encoder block. ``F`` must be a multiple of 2 to the power of their number.
         n_dropout: number of decoder blocks with dropout, from the bottleneck on.
         dropout: share of the features that they drop in training.
+        style_size: ``E``, numbers of a style that scales and shifts the channels of every decoder block and
+            its skip (`modulated`); 0 for none.
     """
 
     def __init__(
@@ -100,9 +111,10 @@ class UNet(nn.Module):
         channels: Sequence[int] = (64, 128, 256, 512, 512, 512, 512, 512),
         n_dropout: int = 3,
         dropout: float = 0.5,
+        style_size: int = 0,
     ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
+        self.in_channels, self.out_channels, self.style_size = in_channels, out_channels, style_size
         self.multiple = 2 ** len(channels)
         """Bins must be a multiple of this, and frames are padded to one."""
         blocks = (encoder_block(a, b) for a, b in pairwise(channels))
@@ -115,17 +127,30 @@ class UNet(nn.Module):
         )
         self.head = nn.ConvTranspose2d(inputs[-1], out_channels, kernel_size=4, stride=2, padding=1)
         initialise(self)
+        self.modulations = nn.ModuleList(
+            nn.Linear(style_size, 2 * width) for width in (inputs[1:] if style_size else [])
+        )
 
-    def forward(self, images: Tensor) -> Tensor:
-        """``(B, in_channels, F, N)`` → ``(B, out_channels, F, N)``, unbounded, for any ``N``."""
+    def forward(self, images: Tensor, style: Tensor | None = None) -> Tensor:
+        """Translate images of any number of frames.
+
+        Args:
+            images: ``(B, in_channels, F, N)``.
+            style: ``(B, E)``, where the network takes one.
+
+        Returns:
+            ``(B, out_channels, F, N)``, unbounded.
+        """
         n_frames = images.shape[-1]
         x, skips = self._padded(images), []
         for block in self.encoder:
             x = block(x)
             skips.append(x)
         x = skips.pop()  # the bottleneck
-        for block in self.decoder:
+        for number, block in enumerate(self.decoder):
             x = torch.cat([block(x), skips.pop()], dim=1)
+            if style is not None:
+                x = modulated(x, self.modulations[number](style))
         return self.head(x)[..., :n_frames]
 
     def _padded(self, images: Tensor) -> Tensor:
@@ -147,20 +172,36 @@ class PatchDiscriminator(nn.Module):
     Args:
         in_channels: number of input images: the condition, then the image to be judged.
         channels: of each block; every block halves bins and frames.
+        style_size: ``E``, numbers of a style that the image should have; 0 for none.
     """
 
-    def __init__(self, in_channels: int = 2, channels: Sequence[int] = (64, 128, 256, 512)) -> None:
+    def __init__(
+        self, in_channels: int = 2, channels: Sequence[int] = (64, 128, 256, 512), style_size: int = 0
+    ) -> None:
         super().__init__()
-        self.in_channels = in_channels
+        self.in_channels, self.style_size = in_channels, style_size
         blocks = (encoder_block(a, b) for a, b in pairwise(channels))
         self.blocks = nn.Sequential(first_encoder_block(in_channels, channels[0]), *blocks)
         self.head = nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(channels[-1], 1, kernel_size=4))
         initialise(self)
+        self.modulation = nn.Linear(style_size, 2 * channels[-1]) if style_size else None
 
-    def forward(self, condition: Tensor, image: Tensor) -> list[Tensor]:
-        """Condition ``(B, C, F, N)``, image ``(B, 1, F, N)`` → logits ``(B, 1, F/16, N/16)`` of one scale."""
+    def forward(self, condition: Tensor, image: Tensor, style: Tensor | None = None) -> list[Tensor]:
+        """Judge every patch.
+
+        Args:
+            condition: ``(B, C, F, N)``.
+            image: ``(B, 1, F, N)``.
+            style: ``(B, E)``, where the network takes one.
+
+        Returns:
+            Logits ``(B, 1, F/16, N/16)`` of one scale.
+        """
         images = torch.cat([condition, image], dim=1).contiguous(memory_format=torch.channels_last)
-        return [self.head(self.blocks(images))]
+        features = self.blocks(images)
+        if self.modulation is not None and style is not None:
+            features = modulated(features, self.modulation(style))
+        return [self.head(features)]
 
 
 def initialise(network: nn.Module) -> None:

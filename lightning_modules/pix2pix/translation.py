@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.pix2pix.network import UNet
 from lightning_modules.pix2pix.phase import PhaseEstimator
 from lightning_modules.pix2pix.spectrogram import Spectrogram
+from lightning_modules.pix2pix.style import StyleEncoder, from_first_sound, sounding_frames
 
 
 class Condition(NamedTuple):
@@ -18,8 +21,10 @@ class Condition(NamedTuple):
 
     spectrum: Tensor
     """Complex ``(B, F, N)`` of the source."""
-    images: Tensor
-    """``(B, C, K, N)`` magnitudes of the source and, where the model is conditioned, of the reference."""
+    image: Tensor
+    """``(B, 1, K, N)`` magnitudes of the source."""
+    style: Tensor | None
+    """``(B, E)`` of the reference, where there is one."""
 
 
 class Prediction(NamedTuple):
@@ -49,32 +54,42 @@ class Translator(nn.Module):
         network: the generator.
         phase: estimates the phase of the result.
         spectrogram: transforms audio to images and back.
-        conditioned: whether the generator also sees a reference.
+        style_encoder: of the reference; without one the generator plays one instrument.
     """
 
     def __init__(
-        self, network: UNet, phase: PhaseEstimator, spectrogram: Spectrogram, conditioned: bool
+        self,
+        network: UNet,
+        phase: PhaseEstimator,
+        spectrogram: Spectrogram,
+        style_encoder: StyleEncoder | None,
     ) -> None:
         super().__init__()
         self.network, self.phase, self.spectrogram = network, phase, spectrogram
-        self.n_conditions = 2 if conditioned else 1
+        self.style_encoder = style_encoder
         self._require_fitting_channels()
 
-    def condition(self, source: Tensor, reference: Tensor | None) -> Condition:
-        """Compute the generator's input from a source with context and, where conditioned, a reference."""
+    def style(self, reference: Tensor) -> Tensor:
+        """Encode all that sounds in a reference ``(B, R)``, of any length: ``(B, E)``."""
+        assert self.style_encoder is not None  # else nobody asks
+        context, hop, encoder = self.spectrogram.context, self.spectrogram.hop, self.style_encoder
+        n_frames = reference.shape[-1] // hop + 1 + encoder.reach
+        n_samples = self.spectrogram.n_samples(math.ceil(n_frames / encoder.multiple) * encoder.multiple)
+        heard = pad(from_first_sound(reference), (context, n_samples - reference.shape[-1] + context))
+        spectrum = self.spectrogram.analyse(heard)
+        return encoder(self.spectrogram.image(spectrum), sounding_frames(spectrum))
+
+    def condition(self, source: Tensor, style: Tensor | None) -> Condition:
+        """Compute the generator's input from a source with context and, where there is one, a style."""
         spectrum = self.spectrogram.analyse(source)
-        images = [self.spectrogram.image(spectrum)]
-        if reference is not None:
-            style = self.spectrogram.analyse(repeated(reference, source.shape[-1]))
-            images.append(self.spectrogram.image(style))
-        return Condition(spectrum, torch.cat(images, dim=1))
+        return Condition(spectrum, self.spectrogram.image(spectrum), style)
 
     def predict(self, condition: Condition) -> Prediction:
         """Predict magnitude and phase of the result."""
         extra = self.phase.images(condition.spectrum, self.spectrogram.n_bins)
-        raw = self.network(torch.cat([condition.images, *extra], dim=1))
+        raw = self.network(torch.cat([condition.image, *extra], dim=1), condition.style)
         image = torch.tanh(raw[:, :1])
-        magnitudes = torch.cat([image, condition.images[:, :1]], dim=1)
+        magnitudes = torch.cat([image, condition.image], dim=1)
         return Prediction(image, self.phase.directions(condition.spectrum, magnitudes, raw[:, 1:]))
 
     def heard(self, condition: Condition, prediction: Prediction) -> Tensor:
@@ -87,26 +102,26 @@ class Translator(nn.Module):
         audio = self.spectrogram.synthesise(magnitude * prediction.directions)
         return self.spectrogram.image(self.spectrogram.analyse(audio))
 
-    def forward(self, source: Tensor, reference: Tensor | None = None) -> Tensor:
+    def forward(self, source: Tensor, style: Tensor | None = None) -> Tensor:
         """Translate a slice as long as in training: ``(B, context + T + context)`` → ``(B, T)``."""
-        condition = self.condition(source, reference)
+        condition = self.condition(source, style)
         prediction = self.predict(condition)
         magnitude = self.spectrogram.magnitude(prediction.image, condition.spectrum)
         spectrum = self.phase(magnitude, prediction.directions, self.spectrogram)
         return self.spectrogram.synthesise(spectrum)
 
     def _require_fitting_channels(self) -> None:
-        extra = self.phase.n_channels
-        needed = self.n_conditions + extra, 1 + extra
+        needed = 1 + self.phase.n_channels
         found = self.network.in_channels, self.network.out_channels
-        if found != needed:
+        if found != (needed, needed):
             raise NetworkSizeError(
                 f"model.init_args.network takes {found[0]} images and gives {found[1]}, but with "
-                f"{self.n_conditions} magnitude(s) to see and {type(self.phase).__name__} it must take "
-                f"{needed[0]} and give {needed[1]}: set its in_channels and out_channels."
+                f"{type(self.phase).__name__} it must take and give {needed}: set its in_channels and "
+                "out_channels."
             )
-
-
-def repeated(audio: Tensor, n_samples: int) -> Tensor:
-    """Repeat ``(B, R)`` from its start until it fills ``(B, n_samples)``."""
-    return audio.repeat(1, -(-n_samples // audio.shape[-1]))[:, :n_samples]
+        size = self.style_encoder.size if self.style_encoder else 0
+        if self.network.style_size != size:
+            raise NetworkSizeError(
+                f"model.init_args.network takes a style of {self.network.style_size} numbers, and is given "
+                f"{size}: set its style_size to the size of the style_encoder."
+            )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metrics.registry import METRICS, Needs
+from runtime.errors import UserError
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -129,17 +130,38 @@ class TestTable:
 
     @classmethod
     def from_json(cls, document: str) -> TestTable:
-        """Read what `to_json` wrote."""
-        content: Mapping[str, Any] = json.loads(document)
-        groups = {(track, pair): metrics for track, pair, metrics in content["group_metrics"]}
-        rows = tuple(TestRow(**row) for row in content["rows"])
-        return cls(rows, content["set_metrics"], groups, content.get("n_windows", 0))
+        """Read what `to_json` wrote.
+
+        Raises:
+            UserError: the document is not whole, or says something else.
+        """
+        try:
+            content: Mapping[str, Any] = json.loads(document)
+            groups = {(track, pair): _numbers(values) for track, pair, values in content["group_metrics"]}
+            rows = tuple(_row(values) for values in content["rows"])
+            return cls(rows, _numbers(content["set_metrics"]), groups, content.get("n_windows", 0))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError(f"The table of the test is damaged ({type(error).__name__}: {error}).") from error
 
     def _names(self) -> list[str]:
         return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
 
     def _columns(self) -> dict[str, np.ndarray]:
         return {name: np.array([row.value(name) for row in self.rows]) for name in self._names()}
+
+
+def _row(values: Mapping[str, Any]) -> TestRow:
+    row = TestRow(**values)
+    if not all(isinstance(name, str) for name in row.key):
+        raise TypeError(f"a row names its test case {row.key}")
+    return row._replace(metrics=_numbers(row.metrics))
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in values.items():
+        if not isinstance(value, int | float | None):
+            raise TypeError(f"the value of {name} is {value!r}")
+    return dict(values)
 
 
 def _grouped(rows: Sequence[TestRow]) -> dict[tuple[str, str], tuple[TestRow, ...]]:

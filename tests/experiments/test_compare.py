@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import uuid
+from collections import defaultdict
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
-from rich.console import Console
 
-from callbacks.tracking.mlflow_store import connect
+from callbacks.tracking.events import Artifact, StatusChanged, Tags
+from callbacks.tracking.mlflow_store import MlflowStore, connect
+from callbacks.tracking.outbox import Journal, deliver
 from experiments import compare
 from experiments.command_line.cli import SuiteCLI
 from experiments.leaderboard.cells import verdict
@@ -28,7 +31,7 @@ from experiments.leaderboard.pictures import read_curves
 from experiments.leaderboard.ranking import RankedSystem, Ranking, main_ranking, rankings
 from experiments.leaderboard.runs import TestedRun
 from experiments.leaderboard.systems import System, join_runs
-from experiments.leaderboard.terminal import print_rankings
+from experiments.leaderboard.terminal import print_differences, print_rankings
 from metrics.evaluation.table import TestRow, TestTable
 from metrics.registry import METRICS
 from runtime.errors import UserError
@@ -99,41 +102,43 @@ def test_tags_choose_runs(compared: Trained, capsys: pytest.CaptureFixture[str])
         compare.main(["--tag", "corpus"])
 
 
-class Sounds(HTMLParser):
-    """Collects the embedded audio and pictures of a page."""
+class Elements(HTMLParser):
+    """Collects the attributes of a page's elements, by their names."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: Path) -> None:
         super().__init__()
-        self.sources: dict[str, list[str]] = {"audio": [], "img": []}
+        self.found: dict[str, list[dict[str, str]]] = defaultdict(list)
+        self.feed(page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self.sources:
-            self.sources[tag].append(dict(attrs)["src"] or "")
+        self.found[tag].append({name: value or "" for name, value in attrs})
 
 
-def test_the_page_holds_its_sounds_and_is_an_artifact(
+def test_the_page_has_its_pictures_and_sounds_in_a_folder_beside_it(
     compared: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "page" / "board.html"
+    stale = path.with_name("board_files") / f"{0:016x}.flac"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    (mine := stale.with_name("mine.flac")).touch()
+    runs_before = len(connect(compared.uri).search_experiments())
     assert output(compared, capsys, "--format", "html", "--output", str(path)) == ""
-    text = path.read_text(encoding="utf-8")
-    assert not re.search(r"(src|href)=['\"]?(http|/)", text)
-    page = Sounds()
-    page.feed(text)
-    n_pictures = text.count("<img class=picture")
-    # source, target, and the output of each of the three runs
-    assert (
-        len(page.sources["audio"])
-        == len([s for s in page.sources["img"] if "png" in s[:20]]) - n_pictures
-        == 5
-    )
-    for source in page.sources["audio"]:
-        content = base64.b64decode(source.removeprefix("data:audio/flac;base64,"))
-        assert soundfile.info(io.BytesIO(content)).duration == pytest.approx(1.0)
-    client = connect(compared.uri)
-    experiment = client.get_experiment_by_name("leaderboard")
-    run = client.search_runs([experiment.experiment_id])[0]
-    assert [artifact.path for artifact in client.list_artifacts(run.info.run_id)] == ["leaderboard.html"]
+    page = Elements(path).found
+    players, images = page["audio"], [image for image in page["img"] if "spectrogram" in image["alt"]]
+    assert len(players) == len(images) == 5  # source, target, and the output of each of the three runs
+    shown = {element["src"] for element in (*players, *page["img"])} | {
+        source["srcset"] for source in page["source"]
+    }
+    assert all(re.fullmatch(r"board_files/[0-9a-f]{16}\.(flac|png)", address) for address in shown)
+    assert {path.parent / address for address in shown} == set(stale.parent.iterdir()) - {mine}
+    for player in players:
+        assert player["preload"] == "none"  # a phone loads what is played
+        assert soundfile.info(path.parent / player["src"]).duration == pytest.approx(1.0)
+    labels = [player["aria-label"] for player in players]
+    assert len(set(labels)) == 5 and "copy: dull → bright, " in " ".join(labels)
+    assert page["th"] and all(head["scope"] in ("col", "row", "colgroup") for head in page["th"])
+    assert len(connect(compared.uri).search_experiments()) == runs_before  # a page is no run
 
 
 def test_an_empty_store_is_no_error_and_is_not_made(
@@ -147,8 +152,109 @@ def test_an_empty_store_is_no_error_and_is_not_made(
     assert not list(tmp_path.iterdir())
 
 
+def store_run(folder: Path, uri: str, experiment: str, table: str, **parts: bytes) -> None:
+    """A tested run in a real store, with files that may be damaged."""
+    journal = Journal(folder / experiment / "one")
+    journal.start(experiment, f"{experiment}/one")
+    tags = {"experiment": experiment, "scale": "demo", "seed": "0", "corpus": "c", "is_anchor": "false"}
+    journal.append(Tags(tags | {"tested": "true"}))
+    given = soundfile_bytes()
+    files = {"examples.json": EXAMPLE, "01_source.wav": given, "01_output.wav": given} | parts
+    contents = {"test_table.json": table.encode()}
+    contents |= {f"audio/test/{name}": content for name, content in files.items()}
+    for name, content in contents.items():
+        (journal.run_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        (journal.run_dir / name).write_bytes(content)
+        journal.append(Artifact(name))
+    journal.append(StatusChanged("FINISHED"))
+    deliver(journal, MlflowStore(uri))
+
+
+EXAMPLE = b'[{"track": "monophonic", "pair": "a->b", "piece": "p"}]'
+
+
+def soundfile_bytes(seconds: float = 1.0) -> bytes:
+    buffer = io.BytesIO()
+    tone = 0.1 * np.sin(2 * np.pi * 440 * np.arange(int(16_000 * seconds)) / 16_000)
+    soundfile.write(buffer, tone, 16_000, format="WAV")
+    return buffer.getvalue()
+
+
+def test_a_damaged_run_costs_only_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    whole = TestTable(rows({"p": 0.5, "q": 0.7})).to_json()
+    document = json.loads(whole)
+    document["rows"][0]["metrics"] = {"joint_score": "high"}
+    damaged = {
+        "empty": "",
+        "half": whole[: len(whole) // 2],
+        "other": "[1, 2]",
+        "word": json.dumps(document),
+        "deleted": whole,
+        "untagged": whole,
+    }
+    for name, table in {"whole": whole, **damaged}.items():
+        store_run(tmp_path, uri, name, table)
+    client = connect(uri)
+    ids = {run.data.tags["experiment"]: run.info.run_id for run in runs_of(client)}
+    shutil.rmtree(client.get_run(ids["deleted"]).info.artifact_uri.removeprefix("file://"))
+    client.delete_tag(ids["untagged"], "seed")
+    assert compare.main(["--uri", uri, "--format", "json"]) == 0
+    said = capsys.readouterr()
+    assert {line["experiment"] for line in json.loads(said.out)} == {"whole"}
+    left_out = [line for line in said.err.splitlines() if "is left out" in line]
+    assert len(left_out) == len(damaged)
+    for name in damaged:
+        assert sum(f"The run {name}/one ({ids[name]}) is left out: " in line for line in left_out) == 1
+    assert "no 'seed'" in said.err
+
+
+def runs_of(client: Any) -> list[Any]:
+    return client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+
+
+def test_damaged_examples_cost_only_their_cards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    whole = TestTable(rows({"p": 0.5})).to_json()
+    store_run(tmp_path, uri, "whole", whole)
+    store_run(tmp_path, uri, "no_bytes", whole, **{"01_output.wav": b""})
+    store_run(tmp_path, uri, "no_frames", whole, **{"01_output.wav": soundfile_bytes(0)})
+    store_run(tmp_path, uri, "half_list", whole, **{"examples.json": EXAMPLE[:20]})
+    page = tmp_path / "board.html"
+    assert compare.main(["--uri", uri, "--format", "html", "--output", str(page)]) == 0
+    labels = [player["aria-label"] for player in Elements(page).found["audio"]]
+    assert labels == ["source: a → b, p", "whole: a → b, p"]
+    said = capsys.readouterr().err
+    for name in (
+        "no_bytes (a → b, p) is damaged",
+        "no_frames (a → b, p) is damaged",
+        "examples of half_list",
+    ):
+        assert name in said
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<th scope=row>") == 8  # all four are in both tables
+    assert "Quality against speed" not in text  # there is nothing to draw
+
+
+def test_names_with_markup_are_shown_as_they_are() -> None:
+    found = rankings(join_runs([run_with("[/red]x", *rows({"p": 0.5}, pair="[bold]a->:bomb:b"))]))
+    print_rankings(found, printed := io.StringIO())
+    assert "[/red]x" in printed.getvalue() and "[bold]a → :bomb:b" in printed.getvalue()
+    ours, theirs = (run_with(name, *rows({"[i]p": 0.5})) for name in ("[/b]", "[link=x]"))
+    systems = join_runs([ours, theirs])
+    print_differences(*systems, compare_systems(*systems), printed := io.StringIO())
+    assert all(name in printed.getvalue() for name in ("[/b] − [link=x]", "[i]p"))
+
+
+def test_a_driver_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UserError, match=r"psycopg is not installed; .*\[postgres\]") as caught:
+        compare.main(["--uri", "postgresql://me:secret@127.0.0.1:9/db"])
+    assert "secret" not in str(caught.value)
+
+
 def test_a_server_that_is_away_ends_in_one_sentence() -> None:
-    with pytest.raises(UserError, match="does not answer"):
+    with pytest.raises(UserError, match="cannot be used"):
         compare.main(["--uri", "http://127.0.0.1:9"])
 
 
@@ -227,9 +333,8 @@ def test_of_many_pairs_one_has_a_table_and_the_others_a_row() -> None:
     pairs = [f"{letter}->z" for letter in "abcdefghijklm"]
     clips = [row for pair in pairs for row in rows({"p": 0.25, "q": 0.75}, pair=pair)]
     found = rankings(join_runs([run_with("ours", *clips), run_with("theirs", *clips[2:])]))
-    console = Console(file=io.StringIO(), width=200)
-    print_rankings(found, console)
-    text = console.file.getvalue()
+    print_rankings(found, printed := io.StringIO())
+    text = printed.getvalue()
     assert "monophonic · b → z" in text and "all tracks and pairs" in text  # the first with two architectures
     assert re.search(r"a → z +│ +0\.500 │ +– │", text) and re.search(r"c → z +│ +0\.500 │ +0\.500 │", text)
 

@@ -124,12 +124,77 @@ def test_mistakes_end_in_one_sentence(trained: Trained, tmp_path: Path) -> None:
         ((tmp_path / "cut.wav", tmp_path / "out.wav"), "truncated"),
         ((source, tmp_path / "out.wav", "--instrument", "brihgt"), "Did you mean 'bright'"),
         ((source, tmp_path / "out.wav", "--option", "pitch=2"), "has no option 'pitch'"),
-        ((source, tmp_path / "out.wav", *2 * ("--reference", str(source))), "SixthModule plays what one"),
+        ((source, tmp_path / "out.wav", "--device", "gpu"), r"no device 'gpu' here; there is cpu"),
+        ((source, tmp_path / "out.wav", "--device", "cuda:99"), "no device 'cuda:99' here"),
+        ((source, source / "out.wav"), "cannot be written"),
+        ((source, tmp_path / ("a" * 300 + ".wav")), "cannot be written .*too long"),
+        ((source, tmp_path / ("out/" + "a" * 300 + "/b.wav")), "cannot be written .*too long"),
+        ((source, Path("/proc/out.wav")), "cannot be written"),
+        ((tmp_path, Path("/proc/out")), "cannot be written"),
     ]
     for arguments, sentence in mistakes:
         with pytest.raises(UserError, match=sentence):
             run(trained, *arguments)
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--chunk-s", value) for value in ("-1", "nan", "inf", "0.001", "long")),
+        *(("--sample-rate", value) for value in ("0", "1", "-16000", "16k")),
+    ],
+)
+def test_a_number_out_of_its_range_is_said(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--checkpoint", "none", "--input", str(tmp_path), "--output", str(tmp_path / "out"))
+    with pytest.raises(SystemExit):
+        transfer.main([*arguments, f"{option}={value}"])
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {option} must be ")
+    assert error.endswith(f", not {value}.\n")
+
+
+def test_no_output_replaces_any_source(tmp_path: Path) -> None:
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, note(), 16000)
+    (tmp_path / "hard.wav").hardlink_to(tmp_path / "a.wav")
+    (tmp_path / "soft.wav").symlink_to(tmp_path / "a.wav")
+    for output in ("hard.wav", "soft.wav"):
+        with pytest.raises(UserError, match="would replace its source"):
+            transfer.find_recordings(tmp_path / "a.wav", tmp_path / output)
+    with pytest.raises(UserError, match="would replace its source"):
+        transfer.find_recordings(tmp_path, tmp_path)
+
+
+def test_a_folder_is_searched_as_a_corpus_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    for name in ("a.wav", "._a.wav", ".hidden/b.wav", "deep/c.wav", "notes.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, note(), 16000, format="WAV")
+    (folder / "deep" / "loop").symlink_to(folder)
+    (folder / "self.wav").symlink_to(folder / "self.wav")
+    (folder / "gone.wav").symlink_to(folder / "nothing.wav")
+    found = transfer.find_recordings(folder, tmp_path / "out")
+    assert [str(one.output.relative_to(tmp_path / "out")) for one in found] == ["a.wav", "deep/c.wav"]
+    left_out = capsys.readouterr().err
+    assert left_out.count("left out") == 3
+    assert all(name in left_out for name in ("deep/loop", "self.wav", "gone.wav"))
+
+
+def test_silence_is_warned_of(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros(16000), 16000)
+    run(trained, tmp_path / "in.wav", tmp_path / "out.wav")
+    assert "in.wav is silent, and so is its transfer" in capsys.readouterr().err
+    monkeypatch.setattr(SixthModule, "transfer", lambda self, source, *_: 0 * source)
+    soundfile.write(tmp_path / "in.wav", note(), 16000)
+    run(trained, tmp_path / "in.wav", tmp_path / "out.wav", "--reference", str(tmp_path / "in.wav"))
+    warnings = capsys.readouterr().err
+    assert "is silent, and its source is not" in warnings
+    assert "SixthModule takes no reference" in warnings
 
 
 def refuse_short_ones(self: SixthModule, source: torch.Tensor, *_: object) -> torch.Tensor:

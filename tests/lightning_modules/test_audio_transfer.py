@@ -1,7 +1,8 @@
-"""A trained transfer on audio of any length, and its options."""
+"""A trained transfer on audio of any length and level, and its options."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,76 @@ import pytest
 import torch
 
 from lightning_modules.audio_transfer import AudioTransfer, cross_faded, set_options
+from lightning_modules.ddsp import DDSPModule
+from lightning_modules.ddsp.decoders import GRUDecoder
+from lightning_modules.ddsp.network import DDSPNetwork
+from lightning_modules.melgan import MelGANModule, MelGANStatisticsModule, MelGANStyleModule
+from lightning_modules.melgan.waveform_matching import WaveformMatching
 from lightning_modules.transfer_module import TimbreTransferModule
 from runtime.errors import UserError
+from tests.lightning_modules.disentangled.conftest import build as disentangled
+from tests.lightning_modules.mambamuse.conftest import build as mambamuse
+from tests.lightning_modules.melgan.conftest import small_style_networks, small_vocoder
+from tests.lightning_modules.pix2pix.conftest import build as pix2pix
+
+BUILDERS: dict[str, Callable[[], TimbreTransferModule]] = {
+    "ddsp": lambda: DDSPModule(DDSPNetwork(GRUDecoder(64, 32), 32, layers_per_mlp=1)),
+    "disentangled": disentangled,
+    "mambamuse": mambamuse,
+    "mambamuse_causal": lambda: mambamuse(causal=True),
+    "melgan_vocoder": lambda: MelGANModule(**small_vocoder()),
+    "melgan_statistics": lambda: MelGANStatisticsModule(
+        WaveformMatching(n_steps=3, content_layers=(1,), progress=False), **small_vocoder()
+    ),
+    "melgan_style": lambda: MelGANStyleModule(**small_style_networks(), **small_vocoder()),
+    "pix2pix": pix2pix,
+    "pix2pix_multitarget": lambda: pix2pix(conditioned=True),
+}
+
+
+def melody(sample_rate: int, seconds: float = 1.5) -> np.ndarray:
+    """Notes of half a second with three partials, which fade, each followed by a rest, in a quiet room."""
+    t = np.arange(round(seconds * sample_rate)) / sample_rate
+    hz = 220.0 * 2.0 ** (np.floor(t / 0.5) % 3 * 4 / 12)
+    fading = np.exp(-4 * (t % 0.5)) * (t % 0.5 < 0.4)
+    partials = sum(0.5**k * np.sin(2 * np.pi * k * hz * t) for k in (1, 2, 3))
+    # Where there is nothing at all, the phase that an architecture takes from the source is one of rounding.
+    room = 1e-3 * np.random.default_rng(0).standard_normal(len(t))
+    return (0.3 * fading * partials + room).astype(np.float32)
+
+
+def transfer_of(module: TimbreTransferModule, audio: np.ndarray, reference_gain: float = 1.0) -> np.ndarray:
+    reference = [reference_gain * melody(module.sample_rate)[::-1].copy()] if module.takes_reference else []
+    return np.concatenate(list(AudioTransfer(module.eval(), reference)(audio)))
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_the_level_of_a_source_changes_the_level_of_the_result_alone(name: str) -> None:
+    torch.manual_seed(0)
+    module = BUILDERS[name]()
+    audio = melody(module.sample_rate)
+    expected = transfer_of(module, audio)
+    assert np.abs(expected).max() > 0
+    for gain, reference_gain in ((0.1, 1.0), (3.0, 0.1)):
+        result = transfer_of(module, np.float32(gain) * audio, np.float32(reference_gain)) / gain
+        assert np.abs(result - expected).max() < 0.01 * np.abs(expected).max()
+    assert transfer_of(module, np.zeros_like(audio)).tolist() == np.zeros_like(audio).tolist()
+
+
+def test_silence_around_a_source_does_not_change_its_level() -> None:
+    heard: list[float] = []
+
+    class Listening(TimbreTransferModule):
+        def transfer(self, source, reference=None, target_instrument=None):
+            heard.append(float(source.abs().max()))
+            return source
+
+    rests = np.zeros(80 * 256, dtype=np.float32)
+    transfer = AudioTransfer(Listening(8000))
+    tune = melody(8000, 6.0)
+    for audio in (tune, np.concatenate([rests, tune, rests])):
+        np.testing.assert_allclose(np.concatenate(list(transfer(audio))), audio, atol=1e-6)
+    assert heard[0] == pytest.approx(heard[1], rel=0.02)
 
 
 @dataclass
@@ -30,22 +99,44 @@ def test_options_set_the_modules_adaptation() -> None:
         set_options(module, ["shift=much"])
 
 
-class LoudAs(TimbreTransferModule):
-    """As loud as its references are on average."""
+class AsLongAs(TimbreTransferModule):
+    """The source times the mean length of its references."""
 
-    averages_references = True
+    takes_reference = averages_references = True
 
     def transfer(self, source, reference=None, target_instrument=None):
-        return source * torch.stack([one.abs().amax(-1, keepdim=True) for one in reference]).mean(0)
+        references = [reference] if isinstance(reference, torch.Tensor) else reference
+        return source * sum(one.shape[-1] for one in references) / len(references)
 
 
 def test_several_references_of_other_lengths_reach_the_module() -> None:
-    references = [np.full(length, gain, dtype=np.float32) for length, gain in ((50, 0.2), (900, 0.6))]
-    transfer = AudioTransfer(LoudAs(16000), references)
-    np.testing.assert_allclose(transfer(np.ones((2, 300), dtype=np.float32)), 0.4, rtol=1e-6)
+    audio = melody(16_000)
+    transfer = AudioTransfer(AsLongAs(16_000), [audio[:4000], audio[:8000]])
+    np.testing.assert_allclose(np.concatenate(list(transfer(audio))), 6000 * audio, rtol=1e-4)
 
 
-def test_fades_of_an_identity_give_back_the_audio() -> None:
-    audio = torch.randn(2, 1000).numpy()
-    joined = cross_faded(lambda part: part, audio, chunk=300, overlap=100)
+def test_references_that_say_nothing_are_refused_or_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    audio = melody(16_000)
+    with pytest.raises(UserError, match="Reference 2 of 2 is silent"):
+        AudioTransfer(AsLongAs(16_000), [audio, 1e-5 * audio])
+    AudioTransfer(AsLongAs(16_000), [audio])
+    assert capsys.readouterr().err == ""
+    AudioTransfer(TimbreTransferModule(16_000), [audio])
+    assert "takes no reference" in capsys.readouterr().err
+    AudioTransfer(AsLongAs(16_000), [np.tile(audio, 50)])
+    assert "the first 60 seconds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n_samples", [1, 100, 29_999, 30_000, 30_001, 31_000, 100_000, 123_457])
+def test_fades_of_an_identity_give_back_the_audio(n_samples: int) -> None:
+    audio = np.random.default_rng(0).standard_normal(n_samples).astype(np.float32)
+    lengths = []
+
+    def part(start: int, stop: int) -> np.ndarray:
+        lengths.append(stop - start)
+        return audio[start:stop]
+
+    joined = np.concatenate(list(cross_faded(part, n_samples, chunk=30_000, overlap=5_000)))
     np.testing.assert_allclose(joined, audio, atol=1e-5)
+    assert max(lengths) <= 30_000 + 4096  # beginnings are rounded
+    assert min(lengths) > min(n_samples - 1, 5_000)

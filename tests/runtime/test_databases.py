@@ -18,4 +18,4 @@ def test_a_password_is_hidden_and_nothing_else() -> None:
 
 def test_a_missing_driver_is_named_with_its_remedy() -> None:
     assert "`pip install -e '.[postgres]'`" in reason(ModuleNotFoundError("No module", name="psycopg2"))
-    assert "[postgres]" not in reason(ModuleNotFoundError("No module", name="MySQLdb"))
+    assert "`pip install pymysql`" in reason(ModuleNotFoundError("No module", name="pymysql"))

@@ -76,7 +76,5 @@ def test_a_storage_that_cannot_be_used_is_named_without_its_password(url: str, w
 
 def test_a_driver_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(
-        UserError, match=r"its driver is not installed \(psycopg\); `pip install -e '.\[postgres\]'`"
-    ):
+    with pytest.raises(UserError, match=r"psycopg is not installed; .*\[postgres\]"):
         open_storage("postgresql://me:secret@127.0.0.1:9/db")

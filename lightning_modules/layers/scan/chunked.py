@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 from lightning_modules.layers.scan.arguments import Prepared, Scanned, prepared
@@ -55,6 +56,7 @@ class _ChunkedScan(torch.autograd.Function):
         return output, state.clone()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Gradients of y and of the last state → of each part of `Prepared`."""
         g_output, g_state = gradients

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from lightning_modules.layers.scan.arguments import Prepared, Scanned, prepared
 
@@ -69,7 +70,7 @@ def _backward(*tensors: Tensor) -> tuple[Tensor, ...]:
     *of_inputs, of_state = (part.numpy() for part in gradients)
     backward: Any = numba_kernels.backward
     arrays = (part.detach().numpy() for part in scan)
-    backward(*arrays, CHUNK, g_y.contiguous().numpy(), of_state, *of_inputs)
+    backward(*arrays, CHUNK, g_y.detach().contiguous().numpy(), of_state, *of_inputs)
     return tuple(gradients)
 
 
@@ -83,6 +84,7 @@ def _save(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Te
     ctx.save_for_backward(*inputs[:5], output[2])
 
 
+@once_differentiable
 def _gradients(ctx: Any, g_y: Tensor, g_last: Tensor, _: Tensor) -> tuple[Tensor, ...]:
     return torch.ops.timbre.selective_scan_backward(*ctx.saved_tensors, g_y, g_last)
 

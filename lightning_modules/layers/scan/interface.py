@@ -52,7 +52,8 @@ def selective_scan(
             zeros.
 
     Returns:
-        The output, and the state after the last step. `cuda_scan` gives that state no gradient.
+        The output, and the state after the last step. `cuda_scan` gives that state no gradient. Gradients
+        themselves have none: a second derivative, as of a gradient penalty, is a RuntimeError.
     """
     if u.is_cuda and state is None and u.dtype != torch.float64 and has_mamba_ssm():
         return cuda_scan(u, delta, A, B, C)

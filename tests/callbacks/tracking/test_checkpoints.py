@@ -19,16 +19,6 @@ from tests.conftest import SIXTH, Trained, working_in
 TRUSTED = (*checkpoints.TRUSTED, "tests.experiments")
 
 
-class Bomb:
-    """Unpickling it writes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.path,)
-
-
 @pytest.fixture
 def checkpoint(trained: Trained) -> Path:
     return trained.run_dir / "checkpoints" / "best.ckpt"
@@ -109,15 +99,6 @@ def test_what_does_not_exist_is_said(workplace: Path, name: str) -> None:
     assert not (workplace / "mlflow.db").exists() or name == "0" * 32
 
 
-def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:
-    proof = tmp_path / "it_ran"
-    path = tmp_path / "bomb.ckpt"
-    torch.save({"state_dict": {}, "hyper_parameters": Bomb(proof)}, path)
-    with pytest.raises(UserError, match="was not opened, because it could run code"):
-        checkpoints.read(path)
-    assert not proof.exists()
-
-
 @pytest.mark.parametrize(
     "params",
     [
@@ -146,14 +127,24 @@ def test_own_packages_are_trusted_only_when_named(checkpoint: Path) -> None:
         checkpoints.load_module(checkpoint)
 
 
-def test_a_truncated_checkpoint_is_named(checkpoint: Path, tmp_path: Path) -> None:
-    half = tmp_path / "half.ckpt"
-    half.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"half.ckpt is truncated"):
-        checkpoints.read(half)
-    half.write_bytes(b"")
-    with pytest.raises(UserError, match=r"half.ckpt is truncated"):
-        checkpoints.read(half)
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"_class_path": "lightning_modules.old_place.OldModule"},
+        {"network": "lightning_modules.pix2pix.OldUNet"},
+    ],
+)
+def test_a_class_that_was_moved_is_said(checkpoint: Path, tmp_path: Path, params: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"Old\w+ and was not opened: .* moved or removed; use the version"):
+        checkpoints.load_module(changed(checkpoint, tmp_path, **params), TRUSTED)
+
+
+def test_parameters_without_end_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    bomb: list[Any] = ["boom"]
+    for _ in range(40):
+        bomb = [bomb, bomb]
+    with pytest.raises(UserError, match="have no end"):
+        checkpoints.load_module(changed(checkpoint, tmp_path, loss_weights=bomb), TRUSTED)
 
 
 def test_weights_that_do_not_fit_are_said(checkpoint: Path, tmp_path: Path) -> None:

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.audio.levels import a_weighting, loudness_frames_db, mean_loudness_db, normalised
+from datamodules.audio import levels
+from datamodules.audio.levels import (
+    a_weighting,
+    level_of,
+    loudness_frames_db,
+    mean_loudness_db,
+    normalised,
+)
 from datamodules.features.frames import loudness_db
 
 RATE = 16000
@@ -57,3 +64,34 @@ def test_normalising_reaches_the_level_unless_it_would_clip() -> None:
         0.97, abs=1e-6
     )
     assert not normalised(np.zeros(5, np.float32), -80, -23).any()
+
+
+def test_a_gain_changes_a_level_by_itself_and_rests_change_nothing() -> None:
+    t = np.arange(4 * RATE) / RATE
+    audio = (0.3 * np.sin(2 * np.pi * 1000 * t)).astype(np.float32)
+    level = level_of(audio, RATE)
+    assert level.loudness_db == pytest.approx(20 * np.log10(0.3) - 3.01, abs=0.05)
+    assert level.peak == pytest.approx(0.3, abs=1e-4)
+    for gain in (1e-3, 0.1, 3.0):
+        assert level_of(gain * audio, RATE).loudness_db == pytest.approx(
+            level.loudness_db + 20 * np.log10(gain), abs=1e-3
+        )
+    hiss = 1e-4 * np.random.default_rng(0).standard_normal(8 * RATE).astype(np.float32)
+    assert level_of(np.concatenate([hiss, audio, hiss]), RATE).loudness_db == pytest.approx(
+        level.loudness_db, abs=0.2
+    )
+
+
+def test_a_level_is_that_of_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    audio = np.random.default_rng(0).standard_normal(50_001).astype(np.float32) * np.linspace(0, 0.2, 50_001)
+    whole = level_of(audio, RATE)
+    monkeypatch.setattr(levels, "BLOCK_SAMPLES", 10_240)
+    assert level_of(audio, RATE) == pytest.approx(whole)
+
+
+def test_the_noise_of_a_16_bit_file_is_silence() -> None:
+    dither = np.random.default_rng(0).integers(-1, 2, RATE) / np.float32(32768)
+    assert level_of(dither, RATE).is_silent
+    assert level_of(np.zeros(RATE, np.float32), RATE).is_silent
+    assert level_of(np.zeros(0, np.float32), RATE).is_silent
+    assert not level_of(0.01 * np.sin(np.arange(RATE, dtype=np.float32)), RATE).is_silent

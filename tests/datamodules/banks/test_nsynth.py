@@ -1,10 +1,12 @@
 """Notes of a made-up NSynth (sines of known pitch) end up at the right time, pitch and length."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from datamodules.audio.files import write_wav
 from datamodules.banks.nsynth import NSynthBank, recordings_in
 from datamodules.corpora.corpus import CorpusError
 from datamodules.scores.notes import Note
@@ -88,6 +90,41 @@ def test_wrong_folders_and_names_are_one_sentence(
         NSynthBank(nsynth, names={"organ": "organ_electronic_001"})
     with pytest.raises(CorpusError, match="with the quality 'percussive'"):
         NSynthBank(nsynth, quality="percussive")
+
+
+def test_a_damaged_list_of_examples_is_one_sentence(nsynth: Path) -> None:
+    note = "guitar_acoustic_003-057-050"
+    wrong = [{"qualities_str": None}, {"qualities_str": "bright"}, {"qualities_str": 1}, [], None]
+    contents = {
+        "is damaged": ("", f'{{"{note}": {{"qualities_str": ["bri', "\udcff"),
+        "is no mapping": ("[1, 2]", "null"),
+        f"has no list 'qualities_str' for the note {note}": [json.dumps({note: value}) for value in wrong],
+    }
+    for reason, texts in contents.items():
+        for text in texts:
+            (nsynth / "examples.json").write_text(text, errors="surrogateescape")
+            with pytest.raises(CorpusError, match=rf"^[^\n]*examples\.json {reason}[^\n]*copy [^\n]*$"):
+                NSynthBank(nsynth, quality="bright")
+
+
+def test_notes_that_cannot_be_read_are_left_out_and_named(nsynth: Path) -> None:
+    names = [
+        f"guitar_acoustic_003-{pitch:03d}-{velocity:03d}.wav" for pitch, velocity in ((57, 50), (64, 100))
+    ]
+    write_wav(nsynth / "audio" / names[0], np.zeros(0), RATE)
+    (nsynth / "audio" / names[1]).unlink()
+    (nsynth / "audio" / names[1]).mkdir()
+    for velocity in (50, 100):
+        (nsynth / "audio" / f"guitar_acoustic_003-060-{velocity:03d}.wav").write_bytes(b"RIFF")
+    recordings_in.cache_clear()
+    bank, damaged = NSynthBank(nsynth, nearest=0).without_damaged(["guitar_acoustic"], 1, progress=False)
+    assert {source: reason.partition(" ")[2] for source, reason in damaged}.keys() >= set(names)
+    assert len(damaged) == 4 and "without samples" in dict(damaged)[names[0]]
+    soft, lost = Note(0, 1, 57, 50), Note(1, 2, 60, 50)
+    assert bank.missing([soft, lost, Note(2, 3, 64, 100)], "guitar_acoustic") == (lost,)
+    audio = bank.render([soft], "guitar_acoustic", RATE, 1.0)
+    assert np.abs(audio).max() == pytest.approx(0.5, abs=0.01), "the loud recording of the pitch is left"
+    assert bank.pitch_range("guitar_acoustic") == (57, 64)
 
 
 def test_real_notes(shared_data: Path) -> None:

@@ -1,6 +1,7 @@
 """SoundFonts play the right notes, in time, dry, and the same every time."""
 
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from datamodules.banks.soundfont import (
     SoundFontBank,
     embedded_soundfont,
 )
+from datamodules.banks.soundfont_file import programs_in
 from datamodules.corpora.corpus import CorpusError
 from datamodules.scores.notes import Note
 from runtime.hashing import FileHashes
@@ -113,10 +115,50 @@ def test_bad_soundfonts_are_one_sentence(tmp_path: Path) -> None:
         SoundFontBank(tmp_path / "a.sf3")
     with pytest.raises(CorpusError, match="0 to 127"):
         SoundFontBank(programs={"oboe": 128})
-    damaged = tmp_path / "damaged.sf2"
-    damaged.write_bytes(embedded_soundfont().read_bytes()[:100000])
-    with pytest.raises(CorpusError, match=r"damaged\.sf2 cannot be played"):
-        SoundFontBank(damaged).render(SCALE, "violin", RATE, 1.0)
+
+
+def soundfont_with(path: Path, programs: set[int]) -> Path:
+    """Write TimGM6mb with the presets of these General MIDI programs alone: the others go to bank 5."""
+    content = bytearray(embedded_soundfont().read_bytes())
+    start = content.index(b"phdr") + 8
+    for record in range(start, start + int.from_bytes(content[start - 4 : start], "little"), 38):
+        program, bank = struct.unpack_from("<HH", content, record + 20)
+        if bank == 0 and program not in programs:
+            struct.pack_into("<H", content, record + 22, 5)
+    path.write_bytes(content)
+    return path
+
+
+def test_programs_that_a_soundfont_lacks_are_refused_by_number(tmp_path: Path) -> None:
+    """Renderers would play their first preset instead: three instruments with the same bytes."""
+    assert programs_in(embedded_soundfont()) == frozenset(range(128))
+    bank = SoundFontBank(soundfont_with(tmp_path / "piano.sf2", {0, 2}))
+    assert bank.instruments == ("keyboard_acoustic",)
+    with pytest.raises(CorpusError, match=r"no preset for General MIDI program 40 \(violin\), 73 \(flute\)"):
+        bank.require(["keyboard_acoustic", "violin", "flute"])
+    with pytest.raises(CorpusError, match="Did you mean 'keyboard_acoustic'"):
+        bank.require(["keyboard_acustic"])
+    assert bank.elsewhere().instruments == ("keyboard_acoustic", "piano"), "both have program 2 there"
+    assert SoundFontBank(bank.path, {"own": 2}).instruments == ("keyboard_acoustic", "own")
+
+
+@pytest.mark.parametrize("kind", [SoundFontBank, FluidSynthBank])
+def test_a_damaged_soundfont_is_refused_before_a_renderer_takes_another(
+    tmp_path: Path, kind: type[SoundFontBank], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: program)  # the file is refused before it is played
+    whole, damaged = embedded_soundfont().read_bytes(), tmp_path / "damaged.sf2"
+    list_size = whole.index(b"pdta") - 4
+    for content, reason in {
+        whole[:100_000]: "is truncated: 5894284 bytes are missing",
+        whole[:11]: "is not a SoundFont 2 file",
+        b"RIFF\x04\0\0\0sfbk": "has no list of presets",
+        whole.replace(b"phdr", b"phdx", 1): "has no list of presets",
+        whole[:list_size] + b"\xff\xff\xff\x7f" + whole[list_size + 4 :]: "is longer than what it is in",
+    }.items():
+        damaged.write_bytes(content)
+        with pytest.raises(CorpusError, match=rf"damaged\.sf2 .*{reason}"):
+            kind(damaged)
 
 
 @pytest.mark.skipif(shutil.which("fluidsynth") is not None, reason="FluidSynth is installed")
@@ -129,3 +171,14 @@ def test_fluidsynth_missing_is_one_sentence() -> None:
 def test_fluidsynth_plays_the_scale() -> None:
     audio = FluidSynthBank().render(SCALE, "flute", RATE, 5.0)
     np.testing.assert_allclose(pitches_of(audio), [note.pitch for note in SCALE], atol=0.35)
+
+
+@pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="needs FluidSynth")
+def test_fluidsynth_never_plays_another_soundfont(tmp_path: Path) -> None:
+    """A file that is whole by its sizes, and whose samples FluidSynth cannot find."""
+    content = bytearray(embedded_soundfont().read_bytes())
+    at = content.index(b"shdr")
+    content[at : at + 4] = b"shdx"
+    (tmp_path / "odd.sf2").write_bytes(content)
+    with pytest.raises(CorpusError, match=r"fluidsynth could not play .*odd\.sf2"):
+        FluidSynthBank(tmp_path / "odd.sf2").render(SCALE, "violin", RATE, 1.0)

@@ -7,18 +7,23 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from datamodules.corpora.building import is_intact
+from datamodules.corpora.building import BuildJob, BuildPlan, CorpusSource, is_intact, write_item
 from datamodules.corpora.corpus import Corpus, CorpusError, Item, write_index
-from datamodules.corpora.inspection import damaged_files, read_checksums
+from datamodules.corpora.inspection import damaged_files, read_checksums, skipped_reasons
+from datamodules.corpora.journal import Built
 from datamodules.corpora.rendering import RenderedCorpus
 from datamodules.scores.midi_folder import MidiFolder
+from runtime.errors import UserError
 from runtime.files import one_at_a_time
-from runtime.hashing import sha256_of
+from runtime.hashing import FileHashes, sha256_of
+from runtime.workers import DIED
 from tests.datamodules.made_up import tune, write_midi
 
 ROOT = Path(__file__).parents[3]
@@ -219,6 +224,101 @@ def test_a_corpus_where_nothing_is_usable_leaves_no_folder(tmp_path: Path, corpo
     with pytest.raises(CorpusError, match=r"no usable audio of flute, violin: skipped a\.mid: not a"):
         prepare(tmp_path / "midi", corpora)
     assert not list(corpora.glob("rendered-*"))
+
+
+@dataclass(frozen=True)
+class FateJob(BuildJob):
+    """Writes one item, or ends in another way."""
+
+    name: str
+
+    def run(self, root: Path) -> Built:
+        match self.name:
+            case "broken":
+                raise KeyError("what no one expects of a file")
+            case "aborts":
+                os.abort()
+            case "leads out":
+                return Built((self._written(root, "../../../../../out"),), ("",))
+        item = self._written(root, self.name)
+        return Built((item,), (sha256_of(root / "audio" / f"{item.stem}.wav"),))
+
+    def _written(self, root: Path, piece: str) -> Item:
+        item = Item("train", "monophonic", piece, "flute", "default", 16000, -30.0)
+        write_item(root, item, np.zeros(16000), 16000)
+        return item
+
+
+class Fates(CorpusSource):
+    name = "fates"
+    instruments = ("flute",)
+
+    def __init__(self, *fates: str) -> None:
+        self.fates = fates
+
+    def describe(self, hashes: FileHashes) -> dict[str, Any]:
+        return {"fates": self.fates}
+
+    def licences(self) -> list[str]:
+        return []
+
+    def plan(
+        self, sample_rate: int, cache: Path, hashes: FileHashes, workers: int | None, progress: bool
+    ) -> BuildPlan:
+        return BuildPlan([FateJob(fate) for fate in self.fates], (), 0)
+
+
+def test_a_job_that_fails_in_any_way_is_a_skipped_row_and_nothing_else(corpora: Path) -> None:
+    fates = Fates("a", "broken", "aborts", "leads out", "b")
+    corpus = fates.prepare(corpora, 16000, workers=1, progress=False)
+    assert [item.piece for item in corpus.items] == ["a", "b"] and is_intact(corpus.root)
+    reasons = dict(skipped_reasons(corpus.root))
+    assert reasons.pop("broken") == "KeyError: 'what no one expects of a file'"
+    assert "not the name of a file" in reasons.pop("leads out")
+    assert reasons == {"aborts": DIED}
+    assert not list(corpora.rglob("out*")) and not (corpora.parent / "out.wav").exists()
+
+
+COLUMNS = ",".join(Item._fields)
+DAMAGES = [
+    *(("manifest.json", content) for content in ("", "[1]", '{"schema_version": 1, "sample_rate": "fast"}')),
+    *(("index.csv", content) for content in ("", "a,b\n", f"{COLUMNS}\ntrain,a\n")),
+    *(
+        ("index.csv", f"{COLUMNS}\n{split},monophonic,{piece},flute,default,{n_samples},-30\n")
+        for split, piece, n_samples in (
+            ("train", "a", "many"),
+            ("train", "../../a", "1"),
+            ("/train", "a", "1"),
+            ("all", "a", "1"),
+            ("train", "a", "-1"),
+        )
+    ),
+]
+
+
+def test_a_damaged_manifest_or_index_is_a_sentence_and_is_made_anew(corpora: Path) -> None:
+    source = Fates("a", "b")
+    before = source.prepare(corpora, 16000, workers=1, progress=False)
+    for name, content in DAMAGES:
+        (before.root / name).write_text(content)
+        with pytest.raises(CorpusError, match=rf"^[^\n]*{name}[^\n]*repare [^\n]*$"):
+            Corpus.open(before.root)
+        assert not is_intact(before.root)
+        assert source.prepare(corpora, 16000, workers=1, progress=False).items == before.items
+
+
+def test_a_folder_of_corpora_that_cannot_be_one_is_a_sentence(corpora: Path) -> None:
+    corpora.touch()
+    for folder, reason in ((corpora, "it is a file"), (corpora / "below", "Not a directory")):
+        with pytest.raises(CorpusError, match=rf"cannot be the folder of corpora \({reason}\)"):
+            Fates().prepare(folder, 16000)
+
+
+@pytest.mark.parametrize("sample_rate", [0, 1, -16000, 10**7, float("nan")])
+def test_a_sample_rate_that_no_audio_has_is_a_sentence(corpora: Path, sample_rate: int) -> None:
+    with pytest.raises(UserError, match=r"^sample_rate must be a whole number from 1000 to 768000 Hz, not"):
+        Fates().prepare(corpora, sample_rate)
+    assert not corpora.exists()
 
 
 def test_a_hundred_thousand_items_open_without_reading_audio(tmp_path: Path) -> None:

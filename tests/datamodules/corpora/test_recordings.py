@@ -1,8 +1,13 @@
 """Folders of recordings: good ones arrive unharmed, bad ones are listed with their reason."""
 
 import csv
+import math
+import os
 import shutil
+import struct
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +18,7 @@ from datamodules.audio.levels import mean_loudness_db
 from datamodules.corpora.corpus import Corpus, CorpusError, Item
 from datamodules.corpora.recording_parts import Filters
 from datamodules.corpora.recordings import RecordingsCorpus
+from runtime.errors import UserError
 
 RATE = 16000
 
@@ -153,6 +159,63 @@ def test_folders_decide_the_split_and_a_copy_in_train_of_a_test_file_is_dropped(
         ("test", "flute-0"), ("test", "flute-3"), ("train", "flute-1"), ("val", "flute-2"),
     ]  # fmt: skip
     assert skipped(corpus) == {"train/flute/0.wav": "a copy of test/flute/0.wav"}
+
+
+def test_a_length_that_a_header_cannot_know_refuses_nothing(root: Path, tmp_path: Path) -> None:
+    """FLAC from a pipe has no length; a WAV header may state four gigabytes that are not there."""
+    soundfile.write(root / "flute" / "pipe.flac", take(20), RATE)
+    flac = bytearray((root / "flute" / "pipe.flac").read_bytes())
+    flac[21:26] = bytes([flac[21] & 0xF0, 0, 0, 0, 0])  # 36 bits of STREAMINFO: total samples, 0 is unknown
+    (root / "flute" / "pipe.flac").write_bytes(flac)
+    write_wav(root / "flute" / "large.wav", take(21), RATE)
+    wav = bytearray((root / "flute" / "large.wav").read_bytes())
+    wav[4:8] = wav[40:44] = struct.pack("<I", 0x7FFFF000)
+    (root / "flute" / "large.wav").write_bytes(wav)
+    corpus = build(root, tmp_path / "out")
+    lengths = {item.piece: item.n_samples for item in corpus.items}
+    assert lengths["flute-pipe"] == lengths["flute-large"] == 2 * RATE and not skipped(corpus)
+
+
+def test_links_are_followed_and_loops_and_stray_files_are_listed(root: Path, tmp_path: Path) -> None:
+    write_wav(tmp_path / "elsewhere" / "take.wav", take(20), RATE)
+    (root / "flute" / "day 2").symlink_to(tmp_path / "elsewhere")
+    (root / "flute" / "again").symlink_to(root / "flute")
+    (root / "flute" / "self.wav").symlink_to("self.wav")
+    (root / "flute" / "._take 0.wav").write_bytes(b"macOS")
+    write_wav(root / "stray.wav", take(21), RATE)
+    corpus = build(root, tmp_path / "out")
+    assert "flute-take" in {item.piece for item in corpus.items} and len(corpus.items) == 11
+    assert skipped(corpus) == {
+        "flute/again": "a symbolic link to a folder that is searched already",
+        "flute/self.wav": "a loop of symbolic links",
+        "stray.wav": "not in the folder of an instrument",
+    }
+
+
+def test_names_that_are_long_or_no_text_become_names_that_every_tool_reads(tmp_path: Path) -> None:
+    names = ["n" * 250, "two\nlines", os.fsdecode(b"no text \xff")]
+    for seed, name in enumerate(names):
+        write_wav(tmp_path / "in" / name / f"{'t' * 242}.wav", take(seed), RATE)
+        (tmp_path / "in" / name / os.fsdecode(b"\xfe.txt")).touch()
+    corpus = build(tmp_path / "in", tmp_path / "out")
+    assert corpus.instruments == ("n" * 250, "no text -", "two-lines")
+    assert RecordingsCorpus(tmp_path / "in", instruments=["two-lines"]).instruments == ("two-lines",)
+    assert Corpus.open(corpus.root).items == corpus.items and len(skipped(corpus)) == 3
+    subprocess.run(["sha256sum", "--check", "--quiet", "checksums.sha256"], cwd=corpus.root, check=True)
+    assert build(tmp_path / "in", tmp_path / "out").root == corpus.root
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"part_s": bad} for bad in (math.nan, math.inf, 0, -1, 0.5)),
+        *({"loudness_db": bad} for bad in (math.nan, math.inf)),
+        *({"shares": bad} for bad in ((math.nan, 0.5, 0.5), (1.5, -0.5, 0), (0.5, 0.1, 0.1))),
+    ],
+)
+def test_numbers_out_of_their_ranges_are_one_sentence(root: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"^(The )?(part_s|loudness_db|shares? of)[^\n]*\.$"):
+        RecordingsCorpus(root, **options)
 
 
 def test_names_of_any_alphabet_and_equal_names_stay_apart(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datamodules.audio.files import write_wav
 from datamodules.audio.levels import mean_loudness_db
 from datamodules.banks.nsynth import NSynthBank
 from datamodules.banks.soundfont import SoundFontBank
@@ -15,6 +16,8 @@ from datamodules.corpora.rendering import RenderedCorpus
 from datamodules.scores.midi_folder import MidiFolder
 from datamodules.scores.notes import Note, Score
 from datamodules.scores.performance import Performance
+from runtime.errors import UserError
+from tests.datamodules.banks.test_soundfont import soundfont_with
 from tests.datamodules.made_up import tune, write_midi
 
 
@@ -120,6 +123,8 @@ def test_notes_missing_in_a_bank_are_left_out_everywhere_and_reported(nsynth: Pa
     melody = [Note(n / 4, n / 4 + 0.2, pitch, 80) for n, pitch in enumerate(steps)]
     write_midi(tmp_path / "midi" / "most.mid", sorted([*melody[:-1], Note(9.75, 9.9, 95, 80), *melody[:1]]))
     write_midi(tmp_path / "midi" / "none.mid", tune(5, shift=30))
+    empty = "keyboard_electronic_001-060-050.wav"
+    write_wav(nsynth / "audio" / empty, np.zeros(0), 16000)
     source = RenderedCorpus(
         MidiFolder(tmp_path / "midi"),
         NSynthBank(nsynth),
@@ -131,6 +136,10 @@ def test_notes_missing_in_a_bank_are_left_out_everywhere_and_reported(nsynth: Pa
     reasons = (corpus.root / "skipped.csv").read_text()
     assert "most,a note was left out on every instrument: MIDI pitch 95" in reasons.replace('"', "")
     assert "notes are missing in a bank" in reasons
+    assert any(row.startswith(empty) and "without samples" in row for row in reasons.splitlines())
+    assert corpus.manifest["notes"] == [
+        "The bank has no second sound for every instrument: no test piece is played from elsewhere."
+    ]
 
 
 def test_a_user_bank_as_the_second_one(midis: Path, nsynth: Path, tmp_path: Path) -> None:
@@ -154,9 +163,25 @@ def test_melodies_are_brought_into_what_all_instruments_can_play() -> None:
     [
         ({"instruments": ["violine"]}, "Did you mean 'violin'"),
         ({"instruments": []}, "No instruments were asked for"),
+        ({"renditions": 0}, "renditions must be a positive whole number, not 0"),
+        ({"seed": -1}, "seed must be a whole number, 0 or more, not -1"),
+        ({"loudness_db": float("nan")}, "loudness_db must be a finite number"),
+        ({"most_missing": 2.0}, "most_missing must be a number from 0 to 1"),
+        ({"bank": SoundFontBank(programs={"../x": 1}), "instruments": ["../x"]}, "cannot be an instrument"),
         ({"tracks": ["monophone"]}, "tracks must be 'monophonic', 'polyphonic' or both, got monophone"),
     ],
 )
 def test_wrong_requests_are_one_sentence(wrong: dict, sentence: str) -> None:
-    with pytest.raises(CorpusError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         RenderedCorpus(**wrong)
+
+
+def test_a_soundfont_without_what_is_asked_is_refused_and_without_neighbours_has_no_elsewhere(
+    tmp_path: Path,
+) -> None:
+    bank = SoundFontBank(soundfont_with(tmp_path / "font.sf2", {0, 40}))
+    with pytest.raises(CorpusError, match=r"no preset for General MIDI program 73 \(flute\)"):
+        RenderedCorpus(bank=bank, instruments=["violin", "flute"])
+    assert RenderedCorpus(bank=bank, instruments=["violin"]).elsewhere is None
+    with pytest.raises(CorpusError, match=r"no preset for General MIDI program 73 \(flute\)"):
+        RenderedCorpus(instruments=["flute"], elsewhere=bank)

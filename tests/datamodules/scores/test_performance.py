@@ -76,7 +76,7 @@ def test_a_compass_wider_than_the_range_cannot_be_played() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "rule"),
-    [({"playback_speed": 0}, "playback_speed > 0"), ({"random_tempo": (1.2, 0.8)}, "lower first"),
+    [({"playback_speed": 0}, "0.1 ≤ playback_speed"), ({"random_tempo": (1.2, 0.8)}, "lower first"),
      ({"velocity_range": (0, 200)}, "≤ 127"), ({"pitch_range": (60, 65)}, "octave")],
 )  # fmt: skip
 def test_nonsense_is_refused(wrong: dict, rule: str) -> None:

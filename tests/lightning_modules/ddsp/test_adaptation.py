@@ -11,7 +11,7 @@ from lightning_modules.ddsp.adaptation import (
     octaves_into_range,
     silence_gate,
 )
-from lightning_modules.ddsp.loudness_mapping import map_loudness
+from lightning_modules.ddsp.loudness_mapping import loud_level_db, map_loudness
 from lightning_modules.ddsp.pitch_repair import hz_to_midi, midi_to_hz, repair_pitch
 from lightning_modules.ddsp.statistics import TargetStatistics
 
@@ -51,6 +51,13 @@ def test_the_pitch_is_held_through_gaps_and_taken_back_to_the_start():
     repaired = hz_to_midi(repair_pitch(midi_to_hz(midi), confidence))[0]
     assert repaired[:200].tolist() == pytest.approx([64.0] * 200, abs=1e-3)
     assert repaired[200:].tolist() == pytest.approx([67.0] * 100, abs=1e-3)
+
+
+def test_a_pitch_of_zero_is_unvoiced_however_confident_the_tracker():
+    midi = torch.full((1, 300), 64.0)
+    f0_hz = midi_to_hz(midi)
+    f0_hz[:, :50], f0_hz[:, 100:200] = 0.0, 0.0
+    torch.testing.assert_close(repair_pitch(f0_hz, torch.ones(1, 300)), midi_to_hz(midi))
 
 
 def test_without_any_confident_frame_the_pitch_is_finite():
@@ -177,6 +184,29 @@ def test_a_louder_setting_does_not_wake_silence():
     )
     assert (fitted.loudness_db[0, 220:] == -80.0).all()
     assert (fitted.gate[0, 220:] == 0).all()
+
+
+def test_silence_around_a_take_changes_nothing_within():
+    """Forty seconds of silence around two of soft notes, whose loudest second a percentile would miss."""
+    loudness = torch.cat([torch.linspace(-58, -45, 350), torch.linspace(-45, -20, 150)])
+    midi = torch.where(torch.arange(500) < 250, 40.0, 43.0)
+    take = features_of(midi, loudness, n_frames=500)
+    padded = Features(*(torch.nn.functional.pad(part, (5000, 5000)) for part in take))
+    padded.loudness_db[:, :5000], padded.loudness_db[:, -5000:] = -80.0, -80.0
+    padded.f0_hz[:, :5000], padded.f0_hz[:, -5000:] = 97.0, 97.0
+    statistics = statistics_of(torch.linspace(55, 79, 2000))
+    alone, within = (adapt(one, statistics, Adaptation()) for one in (take, padded))
+    for part, of_padded in zip(alone, within, strict=True):
+        torch.testing.assert_close(of_padded[:, 5000:-5000], part)
+    assert not within.gate[:, :4900].any() and within.loudness_db[:, :4900].max() == -80.0
+
+
+def test_the_loud_level_is_that_of_what_sounds():
+    loudness = torch.full((2, 1000), -80.0)
+    loudness[:, 500:600] = torch.linspace(-40, -20, 100)
+    loudness[1, 600:] = -62.0  # the hiss of a room, more than 40 dB below
+    assert loud_level_db(loudness)[:, 0].tolist() == pytest.approx([-21.0, -21.0], abs=0.01)
+    assert loud_level_db(torch.full((1, 50), -80.0)).item() == -80.0
 
 
 def test_an_untrained_model_adapts_nothing():

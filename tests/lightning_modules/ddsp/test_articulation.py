@@ -71,7 +71,7 @@ def test_each_source_is_brought_to_the_instruments_time(trained, attack, delay):
 def test_the_instruments_loudness_is_learnt(trained):
     source, target = melody(1000, 0, 1), melody(1000, 10, 8, -26.0)
     with torch.inference_mode():
-        error = (trained.articulate(source).loudness_db - target.loudness_db).abs().mean()
+        error = (trained(source).loudness_db - target.loudness_db).abs().mean()
     assert error < 1.5 < (source.loudness_db - target.loudness_db).abs().mean()
 
 
@@ -91,6 +91,30 @@ def test_a_softer_recording_is_played_in_the_same_time(trained):
     softer = source._replace(loudness_db=source.loudness_db - 15.0)
     with torch.inference_mode():
         torch.testing.assert_close(trained.articulate(softer).f0_hz, trained.articulate(source).f0_hz)
+
+
+def with_rest(source: Features, at: int, n_frames: int) -> Features:
+    """The source with a rest of silence, in which a tracker guesses, before frame ``at``."""
+    silent = torch.full((len(source.f0_hz), n_frames), 97.0), 0.0, -80.0
+    rests = (silent[0] if value is silent[0] else torch.full_like(silent[0], value) for value in silent)
+    parts = zip(source, rests, strict=True)
+    return Features(*(torch.cat([part[:, :at], rest, part[:, at:]], dim=1) for part, rest in parts))
+
+
+def test_silence_before_after_and_between_changes_nothing(trained):
+    """Two seconds of silence on either side of a source, and a rest in it that is ten times as long."""
+    source = with_rest(melody(1000), 250, 100)
+    soft = torch.arange(N_FRAMES + 100) > 100
+    source = source._replace(loudness_db=(source.loudness_db - 8.0 * soft).clamp(min=-80.0))
+    n_frames = source.f0_hz.shape[1]
+    padded = with_rest(with_rest(source, 0, 500), 500 + n_frames, 500)
+    rested = with_rest(source, 300, 900)
+    with torch.inference_mode():
+        alone, within, after_rest = (trained.articulate(one) for one in (source, padded, rested))
+    for part, of_padded, of_rested in zip(alone, within, after_rest, strict=True):
+        torch.testing.assert_close(of_padded[:, 500:-500], part)
+        torch.testing.assert_close(of_rested[:, :250], part[:, :250])
+        torch.testing.assert_close(of_rested[:, -250:], part[:, -250:])
 
 
 def test_the_pitch_term_is_the_log_likelihood_of_a_right_moment():

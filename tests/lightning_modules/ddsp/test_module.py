@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 
 from datamodules.batch import Features
 from datamodules.corpora.corpus import CorpusError
-from lightning_modules.ddsp import DDSPModule
+from lightning_modules.ddsp import DDSPModule, articulation, module
 from lightning_modules.ddsp.adaptation import adapt
 from lightning_modules.ddsp.articulation import Articulation
 from lightning_modules.ddsp.decoders import GRUDecoder
@@ -77,6 +77,24 @@ def test_silence_stays_silence(small_module, tone_batch):
     assert half[:, 17_600:].abs().max() < 1e-4
 
 
+def test_silence_around_a_take_changes_nothing_within(small_module, tone_batch):
+    """Phases may begin elsewhere, so spectra are compared."""
+    train(small_module, tone_batch, 8)
+    take = torch.cat([gain * tone()[:, :8_000] for gain in (1.0, 0.3, 0.7)], dim=1)
+    with torch.inference_mode():
+        alone = small_module.transfer(take)
+        within = small_module.transfer(pad(take, (32_000, 32_000)))[:, 32_000:-32_000]
+    window = torch.hann_window(1024)
+    spectra = [
+        torch.stft(audio, 1024, 256, window=window, center=False, return_complex=True).abs()
+        for audio in (alone, within)
+    ]
+    loudest = spectra[0].max()
+    in_db = [20 * torch.log10(spectrum.clamp(min=loudest / 100)) for spectrum in spectra]
+    assert loudest > 1e-2
+    torch.testing.assert_close(in_db[1], in_db[0], atol=1.0, rtol=0)
+
+
 def test_equal_sources_give_equal_results(small_module):
     with torch.inference_mode():
         first, second = small_module.transfer(tone()), small_module.transfer(tone())
@@ -128,6 +146,36 @@ def test_confidence_decides_which_pitch_is_believed(small_module):
     doubted = small_module.condition(Features(f0_hz, confidence, loudness)).f0_hz
     assert believed[0, 125].item() == pytest.approx(900.0, rel=1e-3)
     assert doubted[0, 125].item() == pytest.approx(300.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("sample_rate", [16_000, 44_100])
+def test_parts_of_a_long_source_are_those_of_the_whole(
+    sample_rate, small_module, tone_batch, monkeypatch: pytest.MonkeyPatch
+):
+    """What is measured is of the whole source; phase, noise and room go on from part to part."""
+    train(small_module, tone_batch, 5)
+    small_module.sample_rate = sample_rate
+    small_module.articulation = Articulation(hidden_size=16)
+    for parameter in small_module.articulation.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    small_module.synthesizer = Synthesizer(noise_bias=-3.0, reverb=TrainableReverb(sample_rate // 10))
+    torch.nn.init.normal_(small_module.synthesizer.reverb.impulse_response, std=0.02)
+    notes = [tone(hz=hz, seconds=0.8, sample_rate=sample_rate) for hz in (330.0, 294.0, 494.0)]
+    source = torch.cat([notes[0], 0.3 * notes[1], 0 * notes[1], 0.6 * notes[2]], dim=1)
+    n_samples = source.shape[1]
+    with torch.inference_mode():
+        whole = small_module.transfer(source)
+        monkeypatch.setattr(articulation, "FRAMES_AT_ONCE", 200)
+        monkeypatch.setattr(module, "EXTRACTED_S", 1)
+        monkeypatch.setattr(module, "MEMORY_FRAMES", 200)
+        part = small_module.long_transfer(lambda start, stop: source[:, start:stop], n_samples)
+        for start, stop in (
+            (0, n_samples // 3),
+            (n_samples // 3, n_samples // 2),
+            (n_samples // 2, n_samples),
+        ):
+            error = part(start, stop) - whole[:, start:stop]
+            assert error.square().mean() < 1e-4 * whole.square().mean()  # −40 dB
 
 
 def test_an_articulation_is_trained_on_pairs_and_not_without_them(small_module, tone_batch):

@@ -5,12 +5,15 @@ import math
 import pytest
 import torch
 
-from lightning_modules.ddsp.additive import harmonic_audio, phase_cycles
+from lightning_modules.ddsp import filtered_noise
+from lightning_modules.ddsp.additive import frame_phases, harmonic_audio, phase_cycles
 from lightning_modules.ddsp.controls import Controls, exp_sigmoid, physical_controls
-from lightning_modules.ddsp.filtered_noise import noise_audio, noise_filters
+from lightning_modules.ddsp.filtered_noise import noise_audio, noise_between, noise_filters
 from lightning_modules.ddsp.hop_grid import hop_samples, n_hops, on_hop_grid
 from lightning_modules.ddsp.network import RawControls
+from lightning_modules.ddsp.reverb import TrainableReverb
 from lightning_modules.ddsp.synthesizers import Synthesizer
+from runtime.errors import UserError
 
 
 def controls_of(f0_hz, amplitude=0.5, harmonics=(1.0,)):
@@ -60,6 +63,39 @@ def test_the_noise_bias_is_where_an_untrained_network_starts():
 
 
 # ------------------------------------------------------------------------------------------- additive
+
+
+def test_unvoiced_frames_are_silent_and_the_others_sound_as_without_them():
+    """CREPE and RVC give 0 Hz there."""
+    f0_hz = torch.full((2, 50), 330.0)
+    voiced = controls_of(f0_hz)
+    f0_hz = f0_hz.clone()
+    f0_hz[0, 20:30], f0_hz[1] = 0.0, 0.0
+    audio, phase = harmonic_audio(controls_of(f0_hz), 64, 16_000)
+    whole, _ = harmonic_audio(voiced, 64, 16_000)
+    assert not audio[0, 20 * 64 : 29 * 64].any() and not audio[1].any() and phase.isfinite().all()
+    torch.testing.assert_close(audio[0, : 19 * 64], whole[0, : 19 * 64])
+    torch.testing.assert_close(audio[0, 30 * 64 :], whole[0, 30 * 64 :])
+    assert (audio[0].diff().abs() < 0.5 * 2 * math.pi * 330 / 16_000 + 0.05).all(), "no click, no chirp"
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_pitch_that_is_no_number_is_one_sentence(wrong):
+    f0_hz = torch.full((2, 50), 330.0)
+    f0_hz[1, 7] = wrong
+    with pytest.raises(UserError, match="NaN or infinite in 1 of 100 frames: an unvoiced frame has 0 Hz"):
+        harmonic_audio(controls_of(f0_hz), 64, 16_000)
+
+
+def test_no_frames_are_no_audio():
+    controls = controls_of(torch.zeros(3, 0))
+    initial = torch.tensor([0.1, 0.2, 0.3])
+    audio, phase = harmonic_audio(controls, 64, 16_000, initial)
+    assert audio.shape == (3, 0) and torch.equal(phase, initial)
+    assert noise_audio(controls.noise_magnitudes, 64, torch.zeros(1, 0)).shape == (3, 0)
+    raw = RawControls(torch.zeros(3, 0, 1), torch.zeros(3, 0, 60), torch.zeros(3, 0, 65))
+    synthesizer = Synthesizer(reverb=TrainableReverb(100))
+    assert synthesizer(raw, torch.zeros(3, 0), torch.zeros(3, 0), 16_000).shape == (3, 0)
 
 
 def slow_harmonic_audio(controls, hop, sample_rate):
@@ -204,3 +240,19 @@ def test_the_hop_grid_keeps_time_at_44_1_khz():
 def test_the_hop_grid_is_the_frame_grid_at_16_khz():
     frames = torch.rand(2, 500)
     torch.testing.assert_close(on_hop_grid(frames, 16_000, 32_000), frames)
+
+
+def test_noise_is_the_same_wherever_a_part_of_it_begins(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(filtered_noise, "NOISE_BLOCK", 1000)
+    whole = noise_between(0, 3500, seed=0)
+    assert whole.shape == (1, 3500) and whole.abs().max() <= 1
+    assert whole.std().item() == pytest.approx(3**-0.5, rel=0.03)
+    for start, stop in ((0, 1000), (999, 1001), (1000, 2000), (2500, 3500), (3, 3), (1500, 1500)):
+        assert torch.equal(noise_between(start, stop, seed=0), whole[:, start:stop])
+    assert not torch.equal(noise_between(0, 100, seed=0), noise_between(1000, 1100, seed=0))
+
+
+def test_a_part_begins_with_the_phase_of_the_whole():
+    f0_hz = torch.linspace(100.0, 900.0, 200)[None]
+    whole, _ = phase_cycles(f0_hz, 64, 16_000, torch.zeros(1))
+    torch.testing.assert_close(frame_phases(f0_hz, 64, 16_000).float(), whole[:, :, 0], atol=1e-5, rtol=0)

@@ -1,5 +1,6 @@
 """A stream's output is the transfer of the whole, as late as it says."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -92,6 +93,59 @@ def test_strengths_can_be_turned_while_it_plays(music):
     module.adaptation.style = 0.0
     after = stream.process(music[:, 1600:3200])
     assert not torch.allclose(unturned.process(music[:, 1600:3200]), after)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_bad_sample_is_silence_and_spoils_nothing_after_it(wrong, music):
+    module = build(causal=True)
+    stream, other = module.stream(music), module.stream(music)
+    bad, silenced = music.clone(), music.clone()
+    bad[1, 1000], silenced[1, 1000] = wrong, 0.0
+    with pytest.warns(UserWarning, match="1 NaN or infinite samples"):
+        heard = streamed(stream, bad, [256])
+    torch.testing.assert_close(heard, streamed(other, silenced, [256]), atol=0, rtol=0)
+
+
+def test_an_overflow_ends_with_its_block(music):
+    stream = build(causal=True).stream(music)
+    with pytest.warns(UserWarning, match="starts anew"):
+        stream.process(torch.full((2, 64), 3e38))
+    after = [stream.process(block) for block in music.split(256, dim=1)]
+    assert all(block.isfinite().all() for block in after) and after[-1].abs().max() > 0
+
+
+def test_after_a_reset_nothing_is_left_of_what_came_before(music):
+    module = build(causal=True)
+    stream = module.stream(music)
+    first = stream.process(music)
+    stream.process(music[:, :777])
+    stream.reset()
+    assert torch.equal(stream.process(music), first)
+
+
+def test_double_precision_blocks_are_played(music):
+    module = build(causal=True)
+    heard = module.stream(music).process(music.double())
+    assert torch.equal(heard, module.stream(music).process(music)) and heard.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("block", "error", "sentence"),
+    [
+        (torch.zeros(2, 64, dtype=torch.int16), TypeError, "int16: divide 16-bit samples by 32768"),
+        (np.zeros((2, 64), np.float32), TypeError, "ndarray.*torch.from_numpy"),
+        (torch.zeros(64), ValueError, r"is \(2, T\).*this one is \(64,\)"),
+        (torch.zeros(3, 64), ValueError, r"is \(2, T\).*this one is \(3, 64\)"),
+        (torch.zeros(2, 1, 64), ValueError, r"this one is \(2, 1, 64\)"),
+    ],
+)
+def test_what_is_no_block_is_one_sentence_and_changes_nothing(block, error, sentence, music):
+    module = build(causal=True)
+    stream = module.stream(music)
+    with pytest.raises(error, match=sentence):
+        stream.process(block)
+    assert torch.equal(stream.process(music), module.stream(music).process(music))
+    assert stream.process(music[:, :0]).shape == (2, 0)
 
 
 def test_a_network_that_looks_ahead_says_so():

@@ -9,6 +9,7 @@ from datamodules.batch import TransferBatch
 from lightning_modules.pix2pix import Pix2PixModule
 from lightning_modules.pix2pix.network import PatchDiscriminator, UNet
 from lightning_modules.pix2pix.spectrogram import Spectrogram
+from lightning_modules.pix2pix.style import StyleEncoder
 
 INSTRUMENTS = ["dull", "bright"]
 N_FRAMES, N_FFT, HOP, N_BINS = 16, 256, 64, 64
@@ -23,9 +24,9 @@ def tone(hz, partials=(1.0,), n_samples=(N_FRAMES - 1) * HOP + N_FFT, sample_rat
 def build(conditioned=False, phase=None, with_judge=True, **settings):
     """8 kHz, images of 64 bins and 16 frames, two steps down, no dropout."""
     torch.manual_seed(0)
-    extra = phase.n_channels if phase else 0
-    network = UNet(1 + conditioned + extra, 1 + extra, channels=(8, 16), n_dropout=0)
-    judge = PatchDiscriminator(2 + conditioned, channels=(4, 8)) if with_judge else None
+    n_images, size = 1 + (phase.n_channels if phase else 0), 8 if conditioned else 0
+    network = UNet(n_images, n_images, channels=(8, 16), n_dropout=0, style_size=size)
+    judge = PatchDiscriminator(2, channels=(4, 8), style_size=size) if with_judge else None
     sizes = {"slice_frames": N_FRAMES, "overlap_frames": 6} | settings
     return Pix2PixModule(
         network,
@@ -34,7 +35,7 @@ def build(conditioned=False, phase=None, with_judge=True, **settings):
         INSTRUMENTS,
         Spectrogram(N_FFT, HOP, N_BINS),
         phase,
-        conditioned,
+        StyleEncoder(size, channels=(8, 16)) if conditioned else None,
         generator_optimizer=lambda parameters: torch.optim.Adam(parameters, lr=3e-3),
         discriminator_optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-3),
         **sizes,

@@ -38,7 +38,9 @@ def test_pairs_have_the_documents_rates(experiment, target, documented):
 def test_the_paper_scale_is_the_documents():
     cli = build("pix2pix_multitarget")
     assert rates(cli) == (1e-5, 5e-6)
-    assert count(cli.model.network) == 54_409_857
+    # The document's network with one image, and what the style adds to its seven decoder blocks.
+    n_modulated = 2 * sum(2 * width for width in (512, 512, 512, 512, 256, 128, 64))
+    assert count(cli.model.network) == 54_408_833 + (128 + 1) * n_modulated
     data, model = cli.datamodule, cli.model
     assert (data.sample_rate, data.batch_size, data.batches_per_epoch) == (44_100, 8, 8578)
     assert model.slice_samples == 255 * 512

@@ -10,6 +10,7 @@ from lightning_modules.pix2pix.network import UNet
 from lightning_modules.pix2pix.phase import GriffinLim, PhaseChannels, PhaseNetwork, direction
 from lightning_modules.pix2pix.translation import Prediction
 from tests.lightning_modules.pix2pix.conftest import HOP, N_FFT, build, tone
+from tests.trainers import fit
 
 
 def phase_parts():
@@ -51,8 +52,8 @@ def test_the_discriminator_sees_condition_and_image_in_one_order(pair_batch):
     forward = module.forward_batch(pair_batch)
     module.generator_terms(forward)
     module.discriminator_terms(forward)["discriminator"].backward()
-    conditions, images = zip(*seen, strict=True)
-    assert all(torch.equal(condition, forward.condition.images) for condition in conditions)
+    conditions, images = zip(*(inputs[:2] for inputs in seen), strict=True)
+    assert all(torch.equal(condition, forward.condition.image) for condition in conditions)
     of_generator, real, fake = images
     assert torch.equal(real, forward.target_image)
     assert torch.equal(of_generator, fake) and of_generator.requires_grad and not fake.requires_grad
@@ -70,10 +71,51 @@ def test_the_output_changes_with_the_reference_and_only_of_its_own_example(pair_
     assert (first[1] - second[1]).norm() > 1e-2 * first[1].norm()
 
 
-def test_a_reference_may_have_any_length():
+def test_a_reference_may_have_any_length_and_be_silent():
     module = build(conditioned=True).eval()
-    for n_samples in (1, 333, 5000):
-        assert module.transfer(tone(300.0), torch.randn(1, n_samples)).isfinite().all()
+    for reference in (*(torch.randn(1, n_samples) for n_samples in (1, 333, 5000)), torch.zeros(1, 5000)):
+        assert module.transfer(tone(300.0), reference).isfinite().all()
+
+
+def test_silence_around_a_reference_changes_nothing():
+    module, silence = build(conditioned=True).eval(), torch.zeros(1, 2 * 8000 + 13)
+    reference = torch.cat([tone(500.0, (0.5, 0.4)), silence[:, :999], tone(700.0, (0.2, 0.1, 0.1))], dim=1)
+    with torch.no_grad():
+        wanted = module.transfer(tone(300.0), reference)
+        for padded in ([silence, reference], [reference, silence]):
+            heard = module.transfer(tone(300.0), torch.cat(padded, dim=1))
+            torch.testing.assert_close(heard, wanted, atol=1e-6, rtol=1e-3)
+
+
+def test_all_of_a_reference_counts():
+    """What a second half plays, after the length of a slice and a rest."""
+    module, rest = build(conditioned=True), torch.zeros(1, 4000)
+    with torch.no_grad():
+        one, other = (
+            module.translator.style(torch.cat([tone(500.0), rest, tone(500.0, gains)], dim=1))
+            for gains in ((1.0,), (0.2, 0.2, 0.2, 0.2))
+        )
+    assert (one - other).norm() > 0.01 * one.norm()
+
+
+def test_no_note_of_the_reference_is_heard_where_the_source_is_quiet(pair_batch):
+    """The reference's partials stand out of the output neither before nor after it has learned."""
+    module = build(conditioned=True, with_judge=False)
+    noise = 1e-3 * torch.randn(1, 8000, generator=torch.Generator().manual_seed(0))
+    quiet = noise + torch.cat([tone(300.0, n_samples=2000), torch.zeros(1, 6000)], dim=1)
+    bins = torch.tensor([14, 28, 42])  # of 437.5 Hz in 256 samples at 8 kHz
+    for n_steps in (0, 40):
+        if n_steps:
+            fit(module, [pair_batch] * n_steps)
+        with torch.no_grad():
+            heard, other = (
+                module.eval().transfer(quiet, tone(hz, (0.5, 0.4, 0.3), n_samples=6000))[:, 3000:]
+                for hz in (437.5, 625.0)
+            )
+        in_one_key, in_another = (module.spectrogram.analyse(x).abs().mean(-1) for x in (heard, other))
+        change = 20 * (in_one_key / in_another).log10()[:, : module.spectrogram.n_bins]  # dB
+        assert (change[:, bins] - change.median()).abs().max() < 1.0
+        module.train()
 
 
 @pytest.mark.parametrize("phase", phase_parts(), ids=lambda part: type(part).__name__)
@@ -89,12 +131,13 @@ class Passing(torch.nn.Module):
     """A generator that gives back the source's image, and ``share`` of what another makes of it."""
 
     in_channels = out_channels = 1
+    style_size = 0
 
     def __init__(self, other=None, share=0.0):
         super().__init__()
         self.other, self.share = other, share
 
-    def forward(self, images):
+    def forward(self, images, style=None):
         same = torch.atanh(images.clamp(-1 + 1e-6, 1 - 1e-6))
         return same if self.other is None else same + self.share * self.other(images)
 
@@ -146,7 +189,7 @@ def test_slices_of_a_validation_clip_are_examples_of_their_own(pair_batch):
     parts = (longer.source[:, step : step + length], longer.target[:, step : step + length])
     alone = module.forward_batch(pair_batch._replace(source=parts[0], target=parts[1]))
     torch.testing.assert_close(forward.target[[1, 4]], alone.target)
-    torch.testing.assert_close(forward.condition.images[[1, 4]], alone.condition.images)
+    torch.testing.assert_close(forward.condition.image[[1, 4]], alone.condition.image)
 
 
 def test_a_segment_shorter_than_a_slice_is_continued_with_silence(pair_batch):
@@ -154,7 +197,7 @@ def test_a_segment_shorter_than_a_slice_is_continued_with_silence(pair_batch):
     short = pair_batch._replace(source=pair_batch.source[:, :700], target=pair_batch.target[:, :700])
     whole = torch.nn.functional.pad(short.source, (0, pair_batch.source.shape[-1] - 700))
     expected = module.translator.condition(whole, None)
-    torch.testing.assert_close(module.forward_batch(short).condition.images, expected.images)
+    torch.testing.assert_close(module.forward_batch(short).condition.image, expected.image)
 
 
 def test_a_transfer_leaves_the_mode_as_it_was():
@@ -192,10 +235,13 @@ def test_unpaired_data_is_refused(pair_batch):
 
 
 def test_images_that_do_not_fit_are_refused():
-    with pytest.raises(NetworkSizeError, match=r"takes 1 images and gives 1.*must take 3 and give 3"):
-        module = build()
+    module, styled = build(), build(conditioned=True)
+    with pytest.raises(NetworkSizeError, match=r"takes 1 images and gives 1.*must take and give 3"):
         type(module)(module.network, None, 8000, phase=PhaseChannels())
-    with pytest.raises(NetworkSizeError, match=r"discriminator takes 2 images, but is given 3"):
-        type(module)(UNet(2, 1, channels=(8,)), module.discriminator, 8000, conditioned=True)
+    with pytest.raises(NetworkSizeError, match=r"takes a style of 8 numbers, and is given 0"):
+        type(module)(styled.network, None, 8000)
+    with pytest.raises(NetworkSizeError, match=r"discriminator takes .* a style of 0 numbers.* and 8"):
+        encoder = styled.translator.style_encoder
+        type(module)(styled.network, module.discriminator, 8000, style_encoder=encoder)
     with pytest.raises(NetworkSizeError, match=r"below half of slice_frames \(16\), found 8"):
         build(overlap_frames=8)

@@ -52,6 +52,15 @@ def values_and_gradients(scan, parts):
 
 
 @IMPLEMENTATIONS
+def test_a_second_derivative_is_refused_in_a_sentence(scan):
+    parts = arguments(20)
+    y, state = scan(*parts)
+    [slope] = torch.autograd.grad(y.square().sum() + state.sum(), parts[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        slope.sum().backward()
+
+
+@IMPLEMENTATIONS
 @pytest.mark.parametrize("n_steps", LENGTHS)
 def test_values_and_gradients_equal_the_definition(scan, n_steps):
     parts = arguments(n_steps)
