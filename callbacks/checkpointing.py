@@ -22,7 +22,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from callbacks.divergence import require_finite_weights
+from callbacks.guards.divergence import require_finite_weights
 from callbacks.tracking import checkpoint_files
 from callbacks.tracking.checkpoints import BEST
 from callbacks.tracking.tracker import n_batches_done

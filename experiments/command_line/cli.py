@@ -19,7 +19,6 @@ import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from callbacks.checkpointing import WholeCheckpoints
-from callbacks.progress import Progress
 from callbacks.run_record import RunRecord
 from callbacks.tracking import checkpoints
 from callbacks.tracking.tracker import RunTracker, new_run_name, tracker_of
@@ -27,8 +26,8 @@ from experiments.command_line.checking import check
 from experiments.command_line.keys import SECTIONS, RunOptions
 from experiments.command_line.launchers import process_settings
 from experiments.command_line.parser_errors import explain
-from experiments.command_line.quiet import silence_libraries
 from experiments.command_line.resolver import ResolvedConfig, resolve
+from experiments.command_line.terminal_output import Progress, silence_libraries
 from experiments.command_line.trainer_settings import averaging, compile_networks, stepping_settings
 from lightning_modules.transfer_module import TimbreTransferModule
 from runtime.errors import UserError, is_meant_for_users, users_error

@@ -27,10 +27,10 @@ SECTIONS = MappingProxyType(
     {
         "trainer": TRAINER,
         "checkpoint": "callbacks.checkpointing.BestAndLast",
-        "divergence": "callbacks.divergence.Divergence",
+        "divergence": "callbacks.guards.divergence.Divergence",
         "random_numbers": "callbacks.random_numbers.RandomNumbers",
         "curriculum": "callbacks.curriculum.Curriculum",
-        "time_guard": "callbacks.time_guard.TimeGuard",
+        "time_guard": "callbacks.guards.time_guard.TimeGuard",
         "audio_examples": "callbacks.audio_examples.AudioExamples",
         "histories": "callbacks.histories.Histories",
         "transfer_cost": "callbacks.transfer_cost.TransferCost",

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from callbacks.progress import Progress
-from tests.callbacks.test_divergence import Squared
+from experiments.command_line.terminal_output import Progress
+from tests.callbacks.guards.test_divergence import Squared
 from tests.trainers import quiet_trainer
 
 

@@ -1,10 +1,15 @@
-"""What libraries print that a user of the suite can do nothing with, silenced in one place."""
+"""What a run shows in a terminal: its progress, and nothing of libraries that a user can do nothing with."""
 
 from __future__ import annotations
 
 import logging
-import os
 import warnings
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import RichProgressBar
+
+from callbacks.curriculum import CurriculumError, training_batches
 
 NOISE = (
     r"LightningCLI's args parameter",
@@ -38,4 +43,23 @@ def silence_libraries() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # What a store cannot do is said by the outbox in one sentence.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+class Progress(RichProgressBar):
+    """Lightning's bar, which counts epochs from 1 up to where the training ends by its steps.
+
+    A config says how many steps it trains, and leaves ``max_epochs`` at a number that is never reached.
+    """
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        try:
+            n_epochs = -(-training_batches(self.trainer) // max(1, int(self.trainer.num_training_batches)))
+        except CurriculumError:  # only its clock ends the training
+            return f"Epoch {current_epoch + 1}"
+        return f"Epoch {current_epoch + 1} of {n_epochs}"
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """See the base class; without the run's name, which is printed once at the start."""
+        shown = dict(super().get_metrics(trainer, pl_module))
+        shown.pop("v_num", None)
+        return shown

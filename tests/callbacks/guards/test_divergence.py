@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from callbacks.checkpointing import BestAndLast
-from callbacks.divergence import DivergedError, Divergence
+from callbacks.guards.divergence import DivergedError, Divergence
 from tests.trainers import quiet_trainer
 
 N_BATCHES = 4
