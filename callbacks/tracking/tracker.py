@@ -158,7 +158,8 @@ class RunTracker(Logger):
         atexit.unregister(self._close)
         if self._sender is not None:
             self._journal.append(StatusChanged(status))
-            self._sender.close()
+            # Who ended the run by a signal waits for no server.
+            self._sender.close(within_s=5 if status == "KILLED" else None)
             self._sender = None
             self._lock.release()
 
