@@ -7,11 +7,10 @@ and by default the result written, at the sample rate that the model was trained
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,10 +19,12 @@ import numpy as np
 from runtime.arguments import CommandParser, Number, sample_rate_hz
 from runtime.errors import UserError, is_meant_for_users, run_command
 from runtime.messages import say
+from runtime.paths import files_below, require_writable
 
 if TYPE_CHECKING:
     from datamodules.audio.stored import StoredAudio
     from lightning_modules.audio_transfer import AudioTransfer
+    from lightning_modules.transfer_module import TimbreTransferModule
 
 CHUNK_S = 30.0
 """Seconds that are transferred at a time: their intermediate values need less than a gigabyte."""
@@ -43,6 +44,8 @@ class Recording(NamedTuple):
 def main(arguments: list[str] | None = None) -> int:
     """Transfer a file or the files of a folder; gives 1 if one of them failed."""
     options = _parser().parse_args(arguments)
+    if "?" in options.option:
+        return _list_options(options)
     recordings = find_recordings(options.input, options.output)
     transfer = _load(options)
     failures = [
@@ -55,8 +58,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failures else 0
 
 
+class TransferParser(CommandParser):
+    """The parser of this command, which needs no files where options are asked for."""
+
+    def parse_args(self, arguments: list[str] | None = None) -> argparse.Namespace:  # type: ignore[override]
+        """Parse the arguments; see `argparse.ArgumentParser.parse_args`."""
+        options = super().parse_args(arguments)
+        if "?" not in options.option and not (options.input and options.output):
+            self.error("--input and --output are needed: what to transfer, and where to write it")
+        return options
+
+
 def _parser() -> CommandParser:
-    parser = CommandParser(
+    parser = TransferParser(
         "python -m experiments.transfer",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -69,8 +83,8 @@ def _parser() -> CommandParser:
         "models:/NAME@ALIAS in MLflow's model registry (models:/ddsp@best; ddsp alone means this too, where "
         "no experiment has the name)",
     )
-    add("--input", required=True, type=Path, help="an audio file, or a folder that is searched for them")
-    add("--output", required=True, type=Path, help="a WAV file, or a folder, which is made if it is missing")
+    add("--input", type=Path, help="an audio file, or a folder that is searched for them")
+    add("--output", type=Path, help="a WAV file, or a folder, which is made if it is missing")
     add(
         "--reference",
         action="append",
@@ -90,7 +104,7 @@ def _parser() -> CommandParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="set an option of the model; --option ? lists them",
+        help="set an option of the model; --option '?' lists them with their ranges",
     )
     add("--sample-rate", type=sample_rate_hz, help="the result's sample rate in Hz (default: the model's)")
     add(
@@ -120,20 +134,22 @@ def find_recordings(source: Path, output: Path) -> list[Recording]:
     Raises:
         UserError: there is nothing to read, or a result cannot be written, or would replace a source.
     """
-    from datamodules.audio.files import AUDIO_SUFFIXES, find_audio
+    from datamodules.audio.files import AUDIO_SUFFIXES
 
     if not source.exists():
         raise UserError(f"The input {source} does not exist.")
-    _require_writable(output)  # before it is looked at, as its name may be too long
+    if not os.path.isdir(output):  # unlike Path.is_dir it takes names that are too long
+        require_writable(output)
     if source.is_file():
         into_folder = output.is_dir() or not output.suffix
         found = [Recording(source, output / f"{source.stem}.wav" if into_folder else output)]
     elif output.suffix or output.is_file():
         raise UserError(f"The input {source} is a folder, so the output must be one too, not {output}.")
     else:
-        paths, left_out = find_audio(source)
-        for link in left_out:
-            say(f"{link} is a link that leads nowhere or in a circle, and is left out.")
+        files, left_out = files_below(source)
+        for path, reason in left_out:
+            say(f"{path} is left out: it is {reason}.")
+        paths = [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
         found = [
             Recording(path, output / f"{name}.wav")
             for path, name in zip(paths, _names(source, paths), strict=True)
@@ -158,41 +174,34 @@ def _require_proper_outputs(recordings: list[Recording]) -> None:
     for output in [recording.output for recording in recordings]:
         if output.suffix.lower() != ".wav":
             raise UserError(f"The output {output} is no .wav file; results are written as WAV.")
-        _require_writable(output)
-        if output.is_dir():
-            raise UserError(f"The output {output} is a folder; choose another name.")
+        require_writable(output)
         if output.exists() and any(map(output.samefile, sources)):
             raise UserError(f"The output {output} would replace its source; choose another name.")
 
 
-def _require_writable(output: Path) -> None:
-    """Try to write in the folder of a result, or the nearest one there is, and to name the result."""
-    folder = output.parent
-    try:
-        while not folder.exists():
-            folder = folder.parent
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        for name in output.relative_to(folder).parts:
-            with suppress(FileNotFoundError):
-                (folder / name).lstat()
-    except OSError as error:
-        raise UserError(
-            f"The output {output} cannot be written ({error.strerror}); choose another name or folder."
-        ) from None
-
-
 def _load(options: argparse.Namespace) -> AudioTransfer:
-    from callbacks.tracking import checkpoints
     from datamodules.audio.files import read_audio
     from lightning_modules.audio_transfer import AudioTransfer, set_options
 
-    device = usable_device(options.device)
-    path = checkpoints.find(options.checkpoint, runs_dir=options.runs_dir)
-    module = checkpoints.load_module(path, (*checkpoints.TRUSTED, *options.trust)).to(device)
+    module = _load_module(options)
     set_options(module, options.option)
     references = [read_audio(path, module.sample_rate)[0] for path in options.reference]
     return AudioTransfer(module, references, options.instrument, options.chunk_s)
+
+
+def _load_module(options: argparse.Namespace) -> TimbreTransferModule:
+    from callbacks.tracking import checkpoints
+
+    device = usable_device(options.device)
+    path = checkpoints.find(options.checkpoint, runs_dir=options.runs_dir)
+    return checkpoints.load_module(path, (*checkpoints.TRUSTED, *options.trust)).to(device)
+
+
+def _list_options(options: argparse.Namespace) -> int:
+    from lightning_modules.audio_transfer import described_options
+
+    print(described_options(_load_module(options)))
+    return 0
 
 
 def usable_device(name: str) -> str:

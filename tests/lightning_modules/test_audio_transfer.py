@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pytest
 import torch
 
-from lightning_modules.audio_transfer import AudioTransfer, cross_faded, set_options
+from lightning_modules.audio_transfer import (
+    AudioTransfer,
+    cross_faded,
+    described_options,
+    options_of,
+    set_options,
+)
 from lightning_modules.ddsp import DDSPModule
 from lightning_modules.ddsp.decoders import GRUDecoder
 from lightning_modules.ddsp.network import DDSPNetwork
 from lightning_modules.melgan import MelGANModule, MelGANStatisticsModule, MelGANStyleModule
 from lightning_modules.melgan.waveform_matching import WaveformMatching
 from lightning_modules.transfer_module import TimbreTransferModule
+from runtime.arguments import float_within
 from runtime.errors import UserError
 from tests.lightning_modules.disentangled.conftest import build as disentangled
 from tests.lightning_modules.mambamuse.conftest import build as mambamuse
@@ -84,7 +92,15 @@ def test_silence_around_a_source_does_not_change_its_level() -> None:
 
 @dataclass
 class Knobs:
-    shift: float = 0.0
+    """What can be turned.
+
+    Args:
+        shift: how much higher the result is, in
+            semitones.
+        octaves: whether octaves count.
+    """
+
+    shift: Annotated[float, float_within(-12, 12)] = 0.0
     octaves: bool = True
 
 
@@ -95,8 +111,33 @@ def test_options_set_the_modules_adaptation() -> None:
     assert module.adaptation == Knobs(-2.5, False)
     with pytest.raises(UserError, match="Did you mean 'shift'"):
         set_options(module, ["shfit=1"])
-    with pytest.raises(UserError, match="must be a float"):
-        set_options(module, ["shift=much"])
+    for text in ("much", "nan", "-13"):
+        with pytest.raises(UserError, match=f"shift must be a number from -12 to 12, not '{text}'"):
+            set_options(module, [f"shift={text}"])
+    with pytest.raises(UserError, match="octaves must be true or false, not 'perhaps'"):
+        set_options(module, ["octaves=perhaps"])
+
+
+def test_options_are_described_with_their_ranges() -> None:
+    module = TimbreTransferModule(16000)
+    assert described_options(module) == "TimbreTransferModule has no options."
+    module.adaptation = Knobs()
+    assert described_options(module).splitlines() == [
+        "Options of TimbreTransferModule:",
+        "  shift=0.0  (a number from -12 to 12)",
+        "      how much higher the result is, in semitones.",
+        "  octaves=true  (true or false)",
+        "      whether octaves count.",
+    ]
+
+
+@pytest.mark.parametrize("name", ["ddsp", "mambamuse"])
+def test_every_option_of_an_architecture_has_a_range_and_a_sentence(name: str) -> None:
+    options = options_of(BUILDERS[name]())
+    assert options
+    for option in options:
+        assert option.sentence
+        assert option.read(str(option.now)) == option.now
 
 
 class AsLongAs(TimbreTransferModule):
