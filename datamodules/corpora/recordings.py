@@ -170,7 +170,9 @@ class RecordingsCorpus(CorpusSource):
             how = (splits[path], shares, sample_rate, self.how)
             jobs.append(RecordingJob(self._shown(path), path, piece, instrument, *how))
         paths = [job.path for job in jobs]
-        headers = [h for _, h in run_jobs(_header, paths, "Headers", workers, progress, _unknown_header)]
+        headers = [
+            h for _, h in run_jobs(_header, paths, "Reading headers", workers, progress, _unknown_header)
+        ]
         n_channels = [1 if self.how.mix_channels else header.channels for header in headers]
         seconds = sum(header.seconds * n for header, n in zip(headers, n_channels, strict=True))
         notes = self._notes(jobs, [header.channels for header in headers])
