@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callbacks.tracking.mlflow_store import Unreachable, default_tracking_uri
+from callbacks.tracking.mlflow_store import RUNS_PAGE, Unreachable, default_tracking_uri
 from runtime.arguments import CommandParser
 from runtime.databases import hidden
 from runtime.errors import UserError, nearest, run_command
@@ -129,6 +129,8 @@ def _leaderboard(
     from experiments.leaderboard.terminal import print_rankings
 
     print_rankings(found)
+    if options.uri.startswith(("http://", "https://")):
+        say(f"The runs in MLflow: {hidden(options.uri).rstrip('/')}{RUNS_PAGE}")
     return ""
 
 
