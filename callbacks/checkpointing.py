@@ -19,15 +19,17 @@ import lightning as L
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from callbacks.guards.divergence import require_finite_weights
 from callbacks.tracking import checkpoint_files
 from callbacks.tracking.checkpoints import BEST
 from callbacks.tracking.tracker import n_batches_done
 from lightning_modules.adversarial_module import batches_a_step
+from runtime.errors import UserError, nearest
 from runtime.files import write_beside
+from runtime.messages import say
 from runtime.ranges import Positive
 
 
@@ -42,8 +44,16 @@ class WholeCheckpoints(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         """See `lightning.fabric.plugins.CheckpointIO`."""
-        with write_beside(path) as file:
-            checkpoint_files.save(checkpoint, file)
+        try:
+            with write_beside(path) as file:
+                checkpoint_files.save(checkpoint, file)
+        except (OSError, RuntimeError) as error:
+            # torch's writer raises its own error over that of the file it could not write to.
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            reason = f"{cause.strerror}, a checkpoint was not written"
+            raise OSError(cause.errno, reason, str(path)) from error
 
 
 class DeferredInterrupt:
@@ -156,14 +166,31 @@ class BestAndLast(ModelCheckpoint):
             return
         if isinstance(exception, SIGTERMException) and trainer.training and _step_has_ended(trainer):
             self._write_last(trainer)
-        else:
+        elif trainer.is_global_zero:
             written = f"last.ckpt is of batch {n_written}" if n_written else "there is no checkpoint yet"
-            rank_zero_info(f"Training ended at batch {n_batches}; {written}.")
+            say(f"Training ended at batch {n_batches}; {written}.")
 
     @staticmethod
     def _agreed(trainer: L.Trainer, decision: bool) -> bool:
         """Whether any process wants it: all write together and stop together, or none."""
         return trainer.strategy.reduce_boolean_decision(decision, all=False)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Refuse to choose by a metric that the validation did not give."""
+        known = trainer.callback_metrics
+        if not self._should_skip_saving_checkpoint(trainer) and self.monitor not in known:
+            require_finite_weights(trainer)
+            measured = [name for name in known if name.startswith("val/")]
+            raise UserError(
+                f"checkpoint.monitor is {self.monitor}, and the validation gave no such value."
+                f"{nearest(str(self.monitor), measured)} It gave {', '.join(sorted(measured)) or 'none'}."
+            )
+        super().on_validation_end(trainer, pl_module)
+
+    def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+        """Write a checkpoint, unless the weights would be of no use to anybody."""
+        require_finite_weights(trainer)
+        super()._save_checkpoint(trainer, filepath)
 
     def _write_last(self, trainer: L.Trainer) -> None:
         seen = self._last_global_step_saved

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from callbacks.evaluation_batches import EvaluationBatches, Stage
@@ -21,6 +20,7 @@ from datamodules.features.pitch import PestoTracker
 from lightning_modules.disentangled import DisentangledModule
 from lightning_modules.disentangled.losses import hsic
 from metrics.evaluation.probes import chance, probe_accuracy
+from runtime.messages import say
 
 PICTURE = "disentanglement.png"
 SURE = 0.85
@@ -86,7 +86,7 @@ class Disentanglement(EvaluationBatches):
         held_out = _of_all_processes(trainer, self._slices)
         if not trainer.is_global_zero or not held_out:
             return
-        rank_zero_info(f"Fitting probes to the embeddings of {self.n_batches} training batches.")
+        say(f"Fitting probes to the embeddings of {self.n_batches} training batches.")
         batches = islice(trainer.datamodule.train_dataloader(), self.n_batches)  # type: ignore[attr-defined]
         known = LabelledSlices.together([part for batch in batches for part in embedded(pl_module, batch)])
         asked = LabelledSlices.together(held_out)

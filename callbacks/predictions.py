@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks.tracking.tracker import RunTracker
 from datamodules.audio.files import write_wav
 from lightning_modules.transfer_module import TimbreTransferModule
+from runtime.messages import say
 
 FOLDER = "predictions"
 
@@ -54,7 +54,8 @@ class PredictionFiles(L.Callback):
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say where the files are."""
-        rank_zero_info(f"Wrote {self._n_written} transfers into {self._folder}/.")
+        if trainer.is_global_zero:
+            say(f"Wrote {self._n_written} transfers into {self._folder}/.")
 
     def _wanted_folder(self, trainer: L.Trainer) -> Path:
         if self.output is not None:

@@ -9,6 +9,7 @@ import lightning as L
 from callbacks.tracking.tracker import n_batches_done, tracker_of
 from lightning_modules.transfer_module import TimbreTransferModule
 from metrics.evaluation.table import TestTable
+from metrics.registry import columns
 
 TEST_TABLE = "test_table.json"
 
@@ -23,14 +24,29 @@ class TestTableArtifact(L.Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the table into the run's folder and log it."""
+        if not isinstance(pl_module, TimbreTransferModule) or pl_module.test_table is None:
+            return
+        if trainer.is_global_zero:
+            print(summary(pl_module.test_table), flush=True)
         tracker = tracker_of(trainer)
-        if tracker is None or not isinstance(pl_module, TimbreTransferModule) or pl_module.test_table is None:
+        if tracker is None:
             return
         path = Path(tracker.run_dir) / TEST_TABLE
         path.write_text(pl_module.test_table.to_json(), encoding="utf-8")
         tracker.log_artifact(path)
         tracker.log_metrics(pair_scores(pl_module.test_table), n_batches_done(trainer))
         tracker.set_tags({"tested": "true"})
+
+
+def summary(table: TestTable) -> str:
+    """The metrics that the leaderboard has columns for, a line each."""
+    intervals = table.intervals()
+    lines = [f"Test of {len(table.rows)} clips:"]
+    for metric in columns():
+        if (found := intervals.get(metric.name)) is not None:
+            between = "" if found.low is None else f"  [{found.low:.3f}, {found.high:.3f}]"
+            lines.append(f"  {f'{metric.caption} {metric.arrow}':<14}{found.mean:9.3f}{between}")
+    return "\n".join(lines)
 
 
 def pair_scores(table: TestTable) -> dict[str, float]:

@@ -5,6 +5,7 @@ Without arguments it lists the experiments and how to start. Lightning is import
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import groupby
 
@@ -51,6 +52,8 @@ def main(arguments: list[str]) -> int:
 
 def run(subcommand: str, options: list[str]) -> None:
     """Run a subcommand whose command line has been looked at."""
+    # Read when torch is imported; its data-parallel warnings are of what `launchers.STRATEGY` is for.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if subcommand == "anchors" and "--help" not in options:
         from experiments.command_line.anchors import test_anchors
 

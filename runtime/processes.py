@@ -1,12 +1,17 @@
-"""Processes: how many pay, how a child ends with its parent, and why one ended."""
+"""Processes: how many pay, how they end together, and why one ended."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
-from multiprocessing import parent_process
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import active_children, parent_process
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 
 def available_cores() -> int:
@@ -30,6 +35,29 @@ def _end_after_parent(whole_group: bool) -> None:
     if whole_group:
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end this process and those it has started at once.
+
+    Lightning's own handler only notes the signal, for the end of a batch, and a pool of processes waits for
+    the jobs that are at work before it lets its owner go.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may change how a signal is handled
+        return
+    handler = signal.signal(signal.SIGTERM, _end_with_children)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _end_with_children(number: int, frame: FrameType | None) -> NoReturn:
+    for child in active_children():
+        child.kill()
+    sys.exit(128 + number)
 
 
 def last_words(output: Path) -> str:

@@ -31,7 +31,7 @@ from rich.progress import (
 )
 
 from runtime.errors import DISK_FULL, UserError
-from runtime.processes import available_cores, end_with_parent
+from runtime.processes import available_cores, end_with_parent, ending_on_sigterm
 from runtime.threads import ONE_THREAD
 
 Job = TypeVar("Job")
@@ -60,8 +60,8 @@ def run_jobs(
         function: function at the top level of a module; it runs in other processes.
         jobs: arguments of the function, one for each call; they must pickle.
         description: title of the progress bar.
-        workers: processes, of one thread each; ``None`` is one a core. One worker is this process itself,
-            unless ``failed`` is given.
+        workers: processes, of one thread each; ``None`` is one a core, and more than four a core never pay.
+            One worker is this process itself, unless ``failed`` is given.
         progress: show a progress bar on standard error.
         failed: makes the result of a job that raised an error, whichever it was, or killed its process, from
             the job and the reason. ``None`` ends the work at such a job. A full disk always ends it.
@@ -69,14 +69,15 @@ def run_jobs(
     Raises:
         JobDiedError: a job killed its process, and ``failed`` is not given.
     """
-    workers = min(workers or available_cores(), len(jobs))
+    workers = min(workers or available_cores(), 4 * available_cores(), len(jobs))
     if failed is not None and jobs:
         results = _isolated(function, jobs, workers, failed)
     elif workers <= 1:
         results = ((job, function(job)) for job in jobs)
     else:
         results = _in_workers(function, jobs, workers, _end_the_work)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    title = TextColumn("{task.description}", markup=False)
+    columns = (title, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bar = Progress(
         *columns,
         TextColumn("left"),
@@ -84,7 +85,7 @@ def run_jobs(
         console=Console(file=sys.stderr),
         disable=not progress,
     )
-    with bar, _ending_on_sigterm():
+    with bar, ending_on_sigterm():
         yield from bar.track(results, total=len(jobs), description=description)
 
 
@@ -208,19 +209,6 @@ def _require_that_processes_start() -> None:
                 "No other process can be started; in a script, what starts the work has to stand below "
                 "`if __name__ == '__main__':`."
             ) from None
-
-
-@contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the process at once; the handler of a training only notes it for after the batch."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may change how a signal is handled
-        return
-    handler = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

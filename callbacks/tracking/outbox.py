@@ -202,10 +202,10 @@ class Sender(threading.Thread):
                 return
             self._closing.wait(self._every_s if delivered else self._retry_s)
 
-    def close(self) -> None:
-        """Deliver what remains, or say where it is kept. Returns when that is decided."""
+    def close(self, within_s: float | None = None) -> None:
+        """Deliver what remains, or say where it is kept. Returns when that is decided, or ``within_s``."""
         self._closing.set()
-        self.join()
+        self.join(within_s)
         if self._journal.pending(self._store.uri):
             log.warning(
                 "The tracking server %s does not have everything; it is kept in %s and "

@@ -140,7 +140,7 @@ def print_overview(corpus: Corpus) -> None:
 
     rate, minutes = corpus.sample_rate, corpus.manifest["minutes"]
     table = Table(
-        title=f"{corpus.root.name}: {len(corpus.items)} files, {minutes} min, {rate} Hz",
+        title=f"{escape(corpus.root.name)}: {len(corpus.items)} files, {minutes} min, {rate} Hz",
         caption="pieces · minutes",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

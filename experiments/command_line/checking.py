@@ -62,6 +62,8 @@ def check(resolved: ResolvedConfig, sections: Mapping[str, str] = keys.SECTIONS)
             else:
                 raise _unknown_key(name, "", [*known, *sections], after)
         before = after
+    if resolved.experiment and not keys.NAME.fits(resolved.experiment):
+        raise UserError(f"Runs are filed under the configs' names; {shown(resolved.experiment)} is no name.")
     for name in keys.OBJECTS:
         if resolved.experiment and not isinstance(before.get(name), str | Mapping):
             raise UserError(f"The config has no {name}: say its class in the key {name}.class_path.")
@@ -82,6 +84,7 @@ def _first_level() -> dict[str, Parameter | Wanted | None]:
     known: dict[str, Parameter | Wanted | None] = dict.fromkeys([*keys.OBJECTS, *keys.OF_THE_PARSER])
     known["seed_everything"] = keys.SEED
     known |= _signature(f"{keys.RunOptions.__module__}.{keys.RunOptions.__name__}").parameters
+    known |= {"experiment": keys.NAME, "run_name": keys.NAME}
     if trainer is None or not isinstance(trainer.node, ast.ClassDef):
         return known
     for subcommand in keys.SUBCOMMANDS:

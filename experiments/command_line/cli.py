@@ -7,12 +7,10 @@ tracker.
 
 from __future__ import annotations
 
-import logging
 import shlex
-import sys
 import traceback
-import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,26 +21,18 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from callbacks.checkpointing import WholeCheckpoints
 from callbacks.run_record import RunRecord
 from callbacks.tracking import checkpoints
-from callbacks.tracking.tracker import RunTracker, new_run_name
+from callbacks.tracking.tracker import RunTracker, new_run_name, tracker_of
 from experiments.command_line.checking import check
 from experiments.command_line.keys import SECTIONS, RunOptions
 from experiments.command_line.launchers import process_settings
 from experiments.command_line.parser_errors import explain
 from experiments.command_line.resolver import ResolvedConfig, resolve
+from experiments.command_line.terminal_output import Progress, silence_libraries
 from experiments.command_line.trainer_settings import averaging, compile_networks, stepping_settings
 from lightning_modules.transfer_module import TimbreTransferModule
-from runtime.errors import UserError, users_error
-
-# Noise that says nothing to a user of this suite.
-warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-# Our samplers begin where the checkpoint's epoch was left, without the protocol that Lightning looks for.
-warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
-# Tables are gathered from all processes before their means are logged.
-warnings.filterwarnings("ignore", message=r"It is recommended to use `self.log\('(val|test)/.*sync_dist=True")
-logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-    lambda r: "litlogger" not in r.getMessage()
-)
+from runtime.errors import UserError, is_meant_for_users, users_error
+from runtime.messages import say
+from runtime.processes import ending_on_sigterm
 
 
 class ConfigParser(LightningArgumentParser):
@@ -73,6 +63,7 @@ class SuiteCLI(LightningCLI):
         self, arguments: list[str], run: bool = True, resolved: ResolvedConfig | None = None
     ) -> None:
         subcommand, options = (arguments[:1], arguments[1:]) if run else ([], arguments)
+        silence_libraries()
         self.resolved = resolved or resolve(options)
         check(self.resolved, self.sections)
         self._typed = options
@@ -108,6 +99,8 @@ class SuiteCLI(LightningCLI):
     ) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         parser.set_defaults({"weights_only": True})  # a checkpoint from a stranger must not run code
+        if subcommand == "test":
+            parser.set_defaults({"verbose": False})  # `TestTableArtifact` prints what was measured
         return parser
 
     def _parse_ckpt_path(self) -> None:
@@ -141,6 +134,8 @@ class SuiteCLI(LightningCLI):
             kwargs["logger"] = self._tracker()
         kwargs["plugins"] = [WholeCheckpoints(), *listed(settings.plugins)]
         callbacks = listed(settings.callbacks)
+        if settings.enable_progress_bar is not False:
+            callbacks = [*callbacks, Progress()]
         if (decay := self._get(self.config, "ema_decay")) is not None:
             callbacks = [*callbacks, averaging(decay)]
         if self._get(self.config, "compile"):
@@ -148,7 +143,16 @@ class SuiteCLI(LightningCLI):
         kwargs["callbacks"] = callbacks
         kwargs |= process_settings(vars(settings))
         kwargs |= stepping_settings(vars(settings), self.model, callbacks)
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if trainer.is_global_zero:
+            say(self._introduction(tracker_of(trainer)))
+        return trainer
+
+    def _introduction(self, tracker: RunTracker | None) -> str:
+        """What runs, and where it goes."""
+        config = self.config[self.subcommand]
+        place = "nothing is kept" if tracker is None else tracker.run_dir
+        return f"{config.experiment} at {config.scale} scale, seed {config.seed_everything}: {place}"
 
     def _tracker(self) -> RunTracker:
         config = self.config[self.subcommand]
@@ -177,8 +181,16 @@ class SuiteCLI(LightningCLI):
         try:
             self.trainer.fit(**arguments)
         except SystemExit:
-            print(f"\nInterrupted. Go on with: {self._command('fit')} --ckpt_path last", file=sys.stderr)
+            say(f"\nInterrupted. Go on with: {self._continuation()}")
             raise
+        except OSError as error:
+            if not is_meant_for_users(error):
+                raise
+            place = error.filename or self.trainer.log_dir
+            raise UserError(
+                f"{place} could not be written: {error.strerror}. Make room for it, and go on with: "
+                f"{self._continuation()}"
+            ) from error
 
     def after_fit(self) -> None:
         """Validate thoroughly and test the best checkpoint (the last one where nothing was validated)."""
@@ -188,17 +200,25 @@ class SuiteCLI(LightningCLI):
         callback = self.trainer.checkpoint_callback
         path = getattr(callback, "best_model_path", None) or getattr(callback, "last_model_path", None)
         of_best = {"datamodule": self.datamodule, "ckpt_path": path, "weights_only": True}
-        if config.validate_after_fit:
-            self.trainer.validate(self.model, **of_best)
-        if config.test_after_fit:
-            self.trainer.test(self.model, **of_best)
+        with ending_on_sigterm():
+            if config.validate_after_fit:
+                self.trainer.validate(self.model, **of_best)
+            if config.test_after_fit:
+                self.trainer.test(self.model, verbose=False, **of_best)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        # A training ends after its step; whatever else there is ends at once.
+        with nullcontext() if subcommand == "fit" else ending_on_sigterm():
+            super()._run_subcommand(subcommand)
 
     def predict(self, **arguments: Any) -> None:
         """Write the transfers of the test clips as files; `PredictionFiles` does, so nothing is collected."""
         self.trainer.predict(**{**arguments, "return_predictions": False})
 
-    def _command(self, subcommand: str) -> str:
-        return f"python -m experiments.run {subcommand} {shlex.join(self._typed)}"
+    def _continuation(self) -> str:
+        """The command that goes on from the last checkpoint, or begins again where there is none."""
+        last = getattr(self.trainer.checkpoint_callback, "last_model_path", "")
+        return f"python -m experiments.run fit {shlex.join(self._typed)}{' --ckpt_path last' if last else ''}"
 
 
 def class_at(path: str) -> type:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from runtime.arguments import Number, int_within, natural_int, positive_float, positive_int
+from runtime.paths import is_name
 from runtime.ranges import Between0And1
 
 TRAINER = "lightning.pytorch.Trainer"
@@ -26,9 +27,10 @@ SECTIONS = MappingProxyType(
     {
         "trainer": TRAINER,
         "checkpoint": "callbacks.checkpointing.BestAndLast",
+        "divergence": "callbacks.guards.divergence.Divergence",
         "random_numbers": "callbacks.random_numbers.RandomNumbers",
         "curriculum": "callbacks.curriculum.Curriculum",
-        "time_guard": "callbacks.time_guard.TimeGuard",
+        "time_guard": "callbacks.guards.time_guard.TimeGuard",
         "audio_examples": "callbacks.audio_examples.AudioExamples",
         "histories": "callbacks.histories.Histories",
         "transfer_cost": "callbacks.transfer_cost.TransferCost",
@@ -112,6 +114,7 @@ SEED = Wanted(
     "a whole number from 0 to 4294967295",
     lambda value: value is True or _is_in(int_within(0, 2**32 - 1), value),
 )
+NAME = Wanted("a name in one line, without /", lambda value: is_name(str(value)))
 TRAINER_RANGES: Mapping[str, Wanted] = MappingProxyType(
     {
         "accelerator": Wanted(f"one of {', '.join(ACCELERATORS)}", _is_accelerator),

@@ -49,13 +49,32 @@ def process_settings(trainer: Mapping[str, Any]) -> dict[str, Any]:
         Settings to put over them.
 
     Raises:
-        UserError: the settings ask for other numbers than a launcher has started.
+        UserError: the settings ask for devices that are not there, or for other numbers than a launcher has
+            started.
     """
+    require_devices(trainer["accelerator"], trainer["devices"])
     started = launched()
     found = {} if started is None else _as_launched(trainer, started)
     settings = {**trainer, **found}
     several = n_devices(settings["devices"], settings["accelerator"]) * settings["num_nodes"] > 1
     return {**found, "strategy": STRATEGY} if several and settings["strategy"] == "auto" else found
+
+
+def require_devices(accelerator: Any, devices: Any) -> None:
+    """Raise `UserError`, which says what there is, where a GPU is asked for that is not there."""
+    n_cuda, has_mps = torch.cuda.device_count(), torch.backends.mps.is_available()
+    there = {"cuda": n_cuda, "mps": int(has_mps), "gpu": n_cuda or int(has_mps)}
+    if accelerator not in there:
+        return
+    n_there, text = there[accelerator], str(devices).strip("[]() ")
+    found = f"{n_there} GPU(s)" if n_there else "no GPU that torch can use, and a CPU"
+    chosen = [int(part) for part in text.split(",") if part.strip().isdigit()]
+    listed = isinstance(devices, list) or "," in text
+    if n_there == 0 or (chosen and (max(chosen) + 1 if listed else chosen[0]) > n_there):
+        raise UserError(
+            f"trainer.accelerator {accelerator} and trainer.devices {devices} ask for what is not there; "
+            f"this machine has {found}. Leave both out to use it."
+        )
 
 
 def n_devices(devices: Any, accelerator: Any) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 from torch.utils.data import DataLoader
 
-from callbacks.checkpointing import BestAndLast
+from callbacks.checkpointing import BestAndLast, WholeCheckpoints
 from callbacks.random_numbers import RandomNumbers
 from tests.trainers import quiet_trainer
 
@@ -66,6 +68,21 @@ def test_the_last_checkpoint_is_kept_fresh_within_an_epoch(tmp_path: Path) -> No
     train_worsening(tmp_path, 100, 0.0, watcher)
     assert seen[30] == 30 and seen[95] == 95
     assert saved_steps(tmp_path) == {"best": 50, "last": 100}
+
+
+def test_a_full_disk_is_the_systems_error_and_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"weight": torch.zeros(1)}, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="a checkpoint was not written") as caught:
+            WholeCheckpoints().save_checkpoint({"weight": torch.zeros(100_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.errno == errno.EFBIG and caught.value.filename == str(path)
+    assert torch.load(path, weights_only=True)["weight"].shape == (1,)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 N_BATCHES, N_EPOCHS = 6, 2
@@ -220,13 +237,13 @@ def test_ctrl_c_writes_what_is_there_however_young_the_last_checkpoint(tmp_path:
     assert_same(tmp_path / "whole", tmp_path / "stopped")
 
 
-def test_it_is_said_from_where_training_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO"), pytest.raises(RuntimeError):
+def test_it_is_said_from_where_training_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError):
         train(Players({9: fail}), tmp_path, minutes=100)
-    assert "ended at batch 9; last.ckpt is of batch 6" in caplog.text
-    with caplog.at_level("INFO"), pytest.raises(RuntimeError):
+    assert "ended at batch 9; last.ckpt is of batch 6" in capsys.readouterr().err
+    with pytest.raises(RuntimeError):
         train(Players({3: fail}), tmp_path / "other", minutes=100)
-    assert "ended at batch 3; there is no checkpoint yet" in caplog.text
+    assert "ended at batch 3; there is no checkpoint yet" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
 

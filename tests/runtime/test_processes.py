@@ -1,5 +1,7 @@
 """A process ends with its parent, and its output tells why it ended."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runtime.processes import available_cores, end_with_parent, last_words
+from runtime.processes import available_cores, end_with_parent, ending_on_sigterm, last_words
 
 
 @pytest.mark.parametrize(
@@ -30,9 +32,33 @@ def test_there_are_no_more_cores_than_the_machine_has() -> None:
     assert 1 <= available_cores() <= psutil.cpu_count()
 
 
-def lead_a_group(folder: str) -> None:
-    import os
+def be_stubborn(folder: str) -> None:
+    """Have a child that ignores SIGTERM, as a worker in a native library does, and wait for it."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # as the handler of a training, which only notes it
+    child = get_context("spawn").Process(target=ignore_sigterm, args=(folder,))
+    with ending_on_sigterm():
+        child.start()
+        child.join()
 
+
+def ignore_sigterm(folder: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(300)
+
+
+def test_sigterm_ends_a_process_and_its_children_at_once(tmp_path: Path) -> None:
+    code = f"from {__name__} import be_stubborn; be_stubborn({str(tmp_path)!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    while not (found := list(tmp_path.iterdir())):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not psutil.pid_exists(int(found[0].name))
+
+
+def lead_a_group(folder: str) -> None:
     os.setsid()
     end_with_parent(whole_group=True)
     grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])

@@ -89,6 +89,8 @@ def test_what_is_right_passes(options: list[str]) -> None:
         ("--compile maybe", "compile must be true or false, not 'maybe'."),
         ("--curriculum 3", "curriculum must be a mapping of keys to values, not 3."),
         ("--model null", "The config has no model: say its class in the key model.class_path."),
+        ("--run_name ../../x", "run_name must be a name in one line, without /, not '../../x'."),
+        ("--experiment /tmp/x", "experiment must be a name in one line"),
         ("flute", "'flute' belongs to no option; options are written --KEY VALUE."),
     ],
 )

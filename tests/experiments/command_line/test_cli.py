@@ -64,6 +64,17 @@ def test_the_parser_takes_no_abbreviations() -> None:
         parser.parse_args(["--seed_everythin", "3"])
 
 
+def test_a_run_prints_what_it_is_and_where_it_goes_and_nothing_else(
+    workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data.init_args.seconds", "0.1", "--trainer.max_epochs", "1", "--test_after_fit", "false"]
+    SuiteCLI(["fit", "--config", str(SIXTH), *options])
+    output = capfd.readouterr()
+    assert re.fullmatch(r"sixth at demo scale, seed 0: runs/sixth/\S+_demo_seed0_\w{4}\n", output.err)
+    [bar] = output.out.strip().splitlines()
+    assert bar.startswith("Epoch 1 of 1")
+
+
 @pytest.mark.parametrize(("name", "answer"), [("banjo", "no instrument 'banjo'"), ("flut", "flute")])
 def test_what_a_class_refuses_ends_in_one_sentence(
     name: str, answer: str, workplace: Path, capsys: pytest.CaptureFixture[str]

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from experiments.command_line.cli import SuiteCLI
-from experiments.command_line.launchers import STRATEGY, Launched, launched, n_devices, process_settings
+from experiments.command_line.launchers import (
+    STRATEGY,
+    Launched,
+    launched,
+    n_devices,
+    process_settings,
+    require_devices,
+)
 from metrics.evaluation.table import TestTable
 from runtime.errors import UserError
 from tests.conftest import ROOT
@@ -55,6 +62,32 @@ def test_one_process_needs_no_strategy_and_a_chosen_one_stays() -> None:
 )
 def test_devices_may_be_a_number_a_list_or_all(devices, n: int) -> None:
     assert n_devices(devices, "cpu") == n
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "there", "refused"),
+    [
+        ("gpu", "auto", 0, "this machine has no GPU that torch can use, and a CPU"),
+        ("cuda", 1, 0, "no GPU"),
+        ("gpu", 3, 2, r"this machine has 2 GPU\(s\)"),
+        ("gpu", "[0, 2]", 2, "2 GPU"),
+        ("gpu", [0, 1], 2, None),
+        ("gpu", "auto", 1, None),
+        ("gpu", -1, 2, None),
+        ("cpu", 8, 0, None),
+        ("auto", 2, 0, None),
+    ],
+)
+def test_devices_that_are_not_there_are_refused(
+    accelerator: str, devices, there: int, refused: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: there)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    if refused is None:
+        require_devices(accelerator, devices)
+    else:
+        with pytest.raises(UserError, match=refused):
+            require_devices(accelerator, devices)
 
 
 def test_other_numbers_than_were_launched_are_refused_in_a_sentence(environment) -> None:

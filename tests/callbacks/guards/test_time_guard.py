@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from callbacks.time_guard import TimeGuard
+from callbacks.guards.time_guard import TimeGuard
 from tests.callbacks.test_curriculum import Pacemaker, Weighted, fit
 
 
