@@ -37,7 +37,7 @@ class AudioTransfer:
 
     Args:
         module: the transfer.
-        references: ``(R,)`` audio at the module's rate each; more than one for modules that average them.
+        references: mono audio at the module's rate; more than one for modules that average them.
         instrument: name of the wanted instrument, for modules that know several; ``None`` leaves it out.
         chunk_s: seconds of audio at a time; infinity for all at once.
 
@@ -49,7 +49,7 @@ class AudioTransfer:
     def __init__(
         self,
         module: TimbreTransferModule,
-        references: Sequence[np.ndarray] = (),
+        references: Sequence[Samples] = (),
         instrument: str | None = None,
         chunk_s: float = math.inf,
     ) -> None:
@@ -94,7 +94,7 @@ class AudioTransfer:
             return 0.0
         return gain_to(self.module.corpus_db, level.loudness_db, level.peak)
 
-    def _usable(self, references: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _usable(self, references: Sequence[Samples]) -> list[np.ndarray]:
         """The references at the level of the corpus, none of them longer than is used."""
         name, n_samples = type(self.module).__name__, round(REFERENCE_S * self.module.sample_rate)
         if references and not self.module.takes_reference:
