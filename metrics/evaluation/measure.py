@@ -43,11 +43,16 @@ class TransferValues(NamedTuple):
 
 def measure(transfer: Transfer, setup: EvaluationSetup) -> TransferValues:
     """Compute every metric of a transfer. An output with infinite or NaN samples has NaN everywhere."""
-    judge = _Judge(transfer, setup)
-    metrics = [metric for metric in setup.metrics if judge.can_measure(metric)]
     if not np.isfinite(transfer.preds).all():
-        return TransferValues({metric.name: math.nan for metric in metrics}, _NO_WINDOWS, _NO_WINDOWS)
-    return TransferValues({metric.name: judge.value(metric) for metric in metrics}, *judge.windows())
+        return unmeasured(transfer, setup)
+    judge = _Judge(transfer, setup)
+    return TransferValues({metric.name: judge.value(metric) for metric in judge.metrics()}, *judge.windows())
+
+
+def unmeasured(transfer: Transfer, setup: EvaluationSetup) -> TransferValues:
+    """NaN for every metric that `measure` would give."""
+    metrics = _Judge(transfer, setup).metrics()
+    return TransferValues({metric.name: math.nan for metric in metrics}, _NO_WINDOWS, _NO_WINDOWS)
 
 
 _NO_WINDOWS = np.zeros((0, EMBEDDING_SIZE), np.float32)
@@ -62,6 +67,11 @@ class _Judge:
         self.analyses = _analyses(setup.analyses_folder, setup.space_path)
         self.space = self.analyses.space
         self.measures_sets = any(metric.needs is Needs.EMBEDDINGS for metric in setup.metrics)
+        self._wanted = setup.metrics
+
+    def metrics(self) -> list[Metric]:
+        """The metrics that this transfer can be measured by."""
+        return [metric for metric in self._wanted if self.can_measure(metric)]
 
     def can_measure(self, metric: Metric) -> bool:
         """Whether the transfer has what the metric compares, and the test what its function needs."""

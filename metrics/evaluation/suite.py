@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -13,13 +14,15 @@ from torch import Tensor
 
 from datamodules.batch import TransferBatch
 from metrics.evaluation.analyses import audio_address
-from metrics.evaluation.measure import EvaluationSetup, TransferValues, measure
+from metrics.evaluation.measure import EvaluationSetup, TransferValues, measure, unmeasured
 from metrics.evaluation.table import TestRow, TestTable
 from metrics.evaluation.transfer import Transfer, side_of
 from metrics.registry import Metric, Stage, measured_in
 from runtime.processes import available_cores
 from runtime.threads import one_thread
 from runtime.workers import run_jobs
+
+log = logging.getLogger(__name__)
 
 TRANSFERS_PER_PROCESS = {Stage.SELECTION: 32, Stage.TEST: 4}
 """A process takes about as long to start as two transfers of a test take, or many of a selection."""
@@ -152,11 +155,18 @@ class _Test(EvaluationSuite):
     def _measure_waiting(self) -> None:
         n_processes = _n_processes(len(self._waiting), self._transfers_per_process)
         job = partial(measure, setup=self._setup)
+        # A library that crashes costs one transfer and no test; for a few transfers a process does not pay.
+        failed = self._without_values if n_processes > 1 else None
         with one_thread():
-            for transfer, values in run_jobs(job, self._waiting, "Measuring", n_processes):
+            for transfer, values in run_jobs(job, self._waiting, "Measuring", n_processes, failed=failed):
                 row = self.rows[transfer.position]
                 self.rows[transfer.position] = _filled(row, values)
         self._waiting = []
+
+    def _without_values(self, transfer: Transfer, reason: str) -> TransferValues:
+        row = self.rows[transfer.position]
+        log.error("%s (%s) could not be measured and has no metrics: %s", row.piece, row.pair, reason)
+        return unmeasured(transfer, self._setup)
 
 
 def _filled(row: TestRow, values: TransferValues) -> TestRow:

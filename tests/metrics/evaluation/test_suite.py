@@ -1,3 +1,6 @@
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +8,7 @@ import torch
 from datamodules.batch import TransferBatch
 from datamodules.corpora.corpus import Corpus
 from metrics.evaluation.suite import EvaluationSuite, TestTable
-from metrics.registry import METRICS, Needs, Stage, measured_in
+from metrics.registry import METRICS, Metric, Needs, Stage, measured_in
 from metrics.timbre_space.training import prepare_timbre_space
 from tests.metrics.conftest import RATE
 
@@ -159,3 +162,24 @@ def test_an_output_of_another_length_is_refused_in_one_sentence(anchor_batch: Tr
 def test_an_empty_test_is_an_empty_table():
     table = EvaluationSuite.for_test(RATE, ["a", "b"]).compute()
     assert table.means() == {} and table.intervals() == {} and table.rows == ()
+
+
+def crashing(preds: torch.Tensor, target: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    """A metric whose native library crashes on silence."""
+    if not preds.any():
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return torch.zeros(len(preds))
+
+
+def test_a_metric_that_crashes_its_process_costs_one_transfer_and_not_the_test(
+    anchor_batch: TransferBatch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("metrics.evaluation.suite._n_processes", lambda *_: 2)
+    suite = EvaluationSuite.for_test(RATE, ["a", "keyboard", "b", "violin"])
+    suite._setup = suite._setup._replace(metrics=[Metric("crashing", False, "", module=__name__)])
+    batch = part(anchor_batch, 2)
+    preds = batch.source.clone()
+    preds[1] = 0
+    suite.update(preds, batch)
+    assert [row.metrics["crashing"] for row in suite.compute().rows] == [0.0, None]
+    assert f"{batch.piece[1]} (keyboard->violin) could not be measured" in caplog.text
