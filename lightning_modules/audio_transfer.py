@@ -131,11 +131,10 @@ def cross_faded(
     starts = _starts(n_samples, chunk, overlap)
     rising = np.linspace(0, 1, overlap, dtype=np.float32)
     tail = np.zeros(0, dtype=np.float32)
-    for start, following in pairwise([*starts, None]):
-        last = following is None
-        audio = part(start, n_samples if last else following + overlap).copy()
+    for start, following in pairwise([*starts, n_samples - overlap]):
+        audio = part(start, following + overlap).copy()
         audio[: len(tail)] = audio[: len(tail)] * rising[: len(tail)] + tail
-        if last:
+        if start == starts[-1]:
             yield audio
         else:
             tail = audio[following - start :] * rising[::-1]

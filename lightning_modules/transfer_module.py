@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 Part = Callable[[int, int], Tensor]
-"""Audio ``(B, T)`` of any length: gives its samples from one number up to another, ``(B, stop − start)``."""
+"""Mono audio of any length: gives its samples from one number up to another, ``(1, stop − start)``."""
 
 
 @runtime_checkable

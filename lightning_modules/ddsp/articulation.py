@@ -47,7 +47,8 @@ class Heard(NamedTuple):
 
     def frames(self, part: slice) -> Heard:
         """Give some of the frames."""
-        return Heard(*(x[:, part] for x in self[:4]), self.loud_level_db)
+        midi, confidence, loudness_db, sounds = (x[:, part] for x in self[:4])
+        return Heard(midi, confidence, loudness_db, sounds, self.loud_level_db)
 
 
 def hear(features: Features) -> Heard:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -165,20 +165,24 @@ class DDSPModule(TimbreTransferModule):
         they agree where they overlap.
         """
         self.trained_instruments.require(target_instrument)
-        parts = zip(*self._extracted(source, n_samples), strict=True)
-        conditioning = self.condition(Features(*(torch.cat(part, dim=1) for part in parts)))
-        grid = self._on_hop_grid(conditioning, n_samples)
+        features = self._extracted(source, n_samples)
+        grid = self._on_hop_grid(self.condition(features), n_samples)
         phases = frame_phases(grid.f0_hz, hop_samples(self.sample_rate), self.sample_rate)
         return lambda start, stop: self._synthesized_part(grid, phases, start, stop)
 
-    def _extracted(self, source: Part, n_samples: int) -> Iterator[Features]:
+    def _extracted(self, source: Part, n_samples: int) -> Features:
         """Extract the features of a source, part by part, each heard with a second of what is around it."""
         second = self.sample_rate
+        whole = Features(*torch.zeros(3, 1, n_frames(n_samples, second), device=self.device))
         for start in range(0, n_samples, EXTRACTED_S * second):
             stop, before = min(start + EXTRACTED_S * second, n_samples), min(start, second)
             features = self.extract(source(start - before, min(stop + second, n_samples)))
-            first, count = n_frames(before, second), n_frames(stop, second) - n_frames(start, second)
-            yield Features(*(values[:, first : first + count] for values in features))
+            first, to = n_frames(start, second), n_frames(stop, second)
+            skipped = n_frames(before, second)
+            # Into place: small tensors that stay between large ones would keep memory from being used again.
+            for values, part in zip(whole, features, strict=True):
+                values[:, first:to] = part[:, skipped : skipped + to - first]
+        return whole
 
     def condition(self, features: Features) -> Conditioning:
         """What the network is told of a source with these features."""
