@@ -23,12 +23,13 @@ export OMP_NUM_THREADS ?= 1
 env: $(ENVIRONMENT)
 
 # uv links packages from its cache, so the second environment takes seconds. --no-deps: the lock is the
-# complete, resolved set, and basic-pitch is in it for its model file only (see the lock target).
+# complete, resolved set, and basic-pitch is in it for its model file only (see the lock target). Bytecode is compiled
+# here, because commands would compile 4,000 files again and again where PYTHONDONTWRITEBYTECODE is set.
 $(ENVIRONMENT): requirements.lock
 	@echo "Installing the pinned environment into $(VENV) (the first time downloads about 4 GB)"
 	@$(PYTHON) -c "" 2>/dev/null || { rm -rf $(VENV) && $(BASE_PYTHON) -m venv $(VENV); }
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv==0.13.8
-	@$(UV) pip install --python $(PYTHON) --no-deps -r requirements.lock
+	@$(UV) pip install --python $(PYTHON) --compile-bytecode --no-deps -r requirements.lock
 	@touch $@
 
 test: env
@@ -61,7 +62,7 @@ demo: env
 	@echo
 	@echo "Listen:      demo/recording.wav (the source) and demo/violin.wav (the same notes on the violin)"
 	@echo "Look:        demo/violin.png (spectrograms) and demo/leaderboard.html (every system, with players)"
-	@echo "Dashboard:   $(VENV)/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000"
+	@echo "Dashboard:   $(VENV)/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db   then http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
 	@echo "Your turn:   $(PYTHON) -m experiments.transfer --checkpoint ddsp --input YOURS.wav --output violin.wav"
 
 # The same command, given again, does what is left. MLFLOW_TRACKING_URI and RUNS_DIR say where runs are.

@@ -22,6 +22,7 @@ from typing import Any
 
 from experiments.benchmarks import data, models, scan, stream, vocoder
 from experiments.benchmarks.protocol import Benchmark, Row
+from runtime.arguments import CommandParser
 from runtime.errors import run_command
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m experiments.benchmark", description="Measure speed and size.")
+    parser = CommandParser("python -m experiments.benchmark", description="Measure speed and size.")
     commands = parser.add_subparsers(dest="benchmark", required=True)
     for name, benchmark in BENCHMARKS.items():
         command = commands.add_parser(name, help=benchmark.TITLE, description=benchmark.EXPLANATION)

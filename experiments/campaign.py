@@ -13,9 +13,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -25,12 +25,13 @@ from callbacks.tracking.run_lock import is_running
 from experiments.command_line import catalogue
 from experiments.command_line.resolver import DEFAULT_SCALE, ResolvedConfig, resolve
 from experiments.leaderboard import finished_runs
+from experiments.leaderboard.experiment_list import ExperimentList, ListedExperiment, read_list
+from runtime.arguments import CommandParser, positive_int
 from runtime.databases import hidden
 from runtime.errors import UserError, run_command
 from runtime.messages import say
 from runtime.processes import last_words
 from runtime.threads import ONE_THREAD
-from runtime.yaml_files import read_mapping
 
 LIST = Path(__file__).parent / "leaderboard" / "experiments.yaml"
 LOGS = ".campaign"
@@ -68,7 +69,7 @@ class Settings(NamedTuple):
 def main(arguments: list[str] | None = None) -> int:
     """Run what is missing, then show the leaderboard; 1 if something failed."""
     options = _parser().parse_args(arguments)
-    listed = read_mapping(options.list)
+    listed = read_list(options.list)
     settings = Settings(options.scale, options.seeds, options.jobs, options.runs_dir, options.uri)
     settings.runs_dir.mkdir(parents=True, exist_ok=True)
     try:
@@ -78,26 +79,31 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(
             f"Another campaign is at work in {settings.runs_dir}; wait for it, or give another --runs_dir."
         ) from error
-    names = {catalogue.run_name(catalogue.find(entry["name"])) for entry in listed["experiments"]}
+    names = {catalogue.run_name(catalogue.find(entry.name)) for entry in listed.experiments}
     deliver_runs(sorted(names | set(_anchors())), settings)
     show(settings)
     for name, log in failed.items():
-        print(f"failed: {name} ({log}): {last_words(log)}", file=sys.stderr)
+        say(f"failed: {name} ({log}): {last_words(log)}")
     return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m experiments.campaign", description=__doc__.split("\n")[0])
+    parser = CommandParser("python -m experiments.campaign", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--list", type=Path, default=LIST, help="what to run (default: %(default)s)")
     add("--scale", default=DEFAULT_SCALE, help="size of everything (default: %(default)s)")
     add(
         "--seeds",
-        type=int,
+        type=positive_int,
         default=1,
         help="trainings of each experiment, seeds 0, 1, … (default: %(default)s)",
     )
-    add("--jobs", type=int, default=2, help="trainings side by side, one thread each (default: %(default)s)")
+    add(
+        "--jobs",
+        type=positive_int,
+        default=2,
+        help="trainings side by side, one thread each (default: %(default)s)",
+    )
     add("--runs_dir", type=Path, default=Path(RUNS_DIR), help="where the folders of runs are")
     add("--uri", default=default_tracking_uri(), help="tracking URI (default: %(default)s)")
     return parser
@@ -106,54 +112,50 @@ def _parser() -> argparse.ArgumentParser:
 # ---------------------------------------------------------------------- what is left to do
 
 
-def jobs(listed: Mapping[str, Any], settings: Settings) -> Iterator[Job]:
+def jobs(listed: ExperimentList, settings: Settings) -> Iterator[Job]:
     """The jobs of a list that no finished run answers.
 
     Args:
-        listed: content of a list such as ``experiments/leaderboard/experiments.yaml``.
+        listed: what to train and test.
         settings: scale, seeds and where runs are.
     """
-    entries = {entry["name"]: entry for entry in listed["experiments"]}
+    entries = {entry.name: entry for entry in listed.experiments}
     for seed in range(settings.seeds):
         for entry in entries.values():
-            options = _options(listed, entry, seed, settings)
+            options = _options(entry, seed, settings, listed.options)
             arguments = _rest_of_run(entry, options, settings)
             if not arguments:
                 continue
-            job = Job(_job_name(entry["name"], seed), arguments, entry["minutes"])
-            if "tests" in entry:
-                trained = entries[entry["tests"]]
-                of = _resolved(trained, _options(listed, trained, seed, settings), settings)
-                job = job._replace(after=_job_name(trained["name"], seed), tests=of)
+            job = Job(_job_name(entry.name, seed), arguments, entry.minutes)
+            if entry.tests is not None:
+                trained = entries[entry.tests]
+                of = resolve(_command(trained, _options(trained, seed, settings, listed.options), settings))
+                job = job._replace(after=_job_name(trained.name, seed), tests=of)
             yield job
-    for entry in listed.get("anchors", []):
-        options = _options({}, entry, 0, settings)
-        data = _resolved(entry, options, settings)
+    for entry in listed.anchors:
+        options = _options(entry, 0, settings)
+        data = resolve(_command(entry, options, settings))
         if not all(finished_runs.find_anchor(settings.runs_dir, name, data) for name in _anchors()):
-            arguments = ("anchors", "--config", entry["name"], "--scale", settings.scale, *options)
-            yield Job(f"anchors on {entry['name']}", arguments, entry["minutes"])
+            arguments = ("anchors", *_command(entry, options, settings))
+            yield Job(f"anchors on {entry.name}", arguments, entry.minutes)
 
 
 def _job_name(experiment: str, seed: int) -> str:
     return f"{Path(experiment).stem} seed {seed}"
 
 
-def _resolved(entry: Mapping[str, Any], options: Sequence[str], settings: Settings) -> ResolvedConfig:
-    return resolve(_command(entry, options, settings))
+def _command(entry: ListedExperiment, options: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    return ("--config", entry.name, "--scale", settings.scale, *options)
 
 
-def _command(entry: Mapping[str, Any], options: Sequence[str], settings: Settings) -> tuple[str, ...]:
-    return ("--config", entry["name"], "--scale", settings.scale, *options)
-
-
-def _rest_of_run(entry: Mapping[str, Any], options: Sequence[str], settings: Settings) -> tuple[str, ...]:
+def _rest_of_run(entry: ListedExperiment, options: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """Arguments that begin a run or go on with it; none where it is done."""
     command = _command(entry, options, settings)
     found = finished_runs.find(settings.runs_dir, resolve(command))
     if found and is_running(found.run_dir):
-        print(f"The run {found.run_dir} is at work in another process and left to it.", file=sys.stderr)
+        say(f"The run {found.run_dir} is at work in another process and left to it.")
         return ()
-    if "tests" in entry:
+    if entry.tests is not None:
         return () if found and found.is_tested else ("test", *command)
     if found is None:
         return ("fit", *command)
@@ -164,11 +166,10 @@ def _rest_of_run(entry: Mapping[str, Any], options: Sequence[str], settings: Set
 
 
 def _options(
-    listed: Mapping[str, Any], entry: Mapping[str, Any], seed: int, settings: Settings
+    entry: ListedExperiment, seed: int, settings: Settings, of_all: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
-    own = [str(option) for option in [*listed.get("options", []), *entry.get("options", [])]]
     seeds = ["--seed_everything", str(seed), "--data.init_args.seed", str(seed)]
-    return (*own, "--runs_dir", str(settings.runs_dir), *seeds)
+    return (*of_all, *entry.options, "--runs_dir", str(settings.runs_dir), *seeds)
 
 
 def _anchors() -> list[str]:

@@ -12,11 +12,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callbacks.tracking.mlflow_store import Unreachable, default_tracking_uri
+from callbacks.tracking.mlflow_store import RUNS_PAGE, Unreachable, default_tracking_uri
+from runtime.arguments import CommandParser
 from runtime.databases import hidden
 from runtime.errors import UserError, nearest, run_command
 from runtime.files import write_beside
 from runtime.messages import say
+from runtime.paths import require_writable
 
 if TYPE_CHECKING:
     from experiments.leaderboard.ranking import Ranking
@@ -29,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Print or write the leaderboard."""
     options = _parser().parse_args(arguments)
     options.output = options.output or DEFAULT_PAGES.get(options.format)
+    if options.output:
+        require_writable(options.output)
     from experiments.leaderboard.runs import tested_runs
     from experiments.leaderboard.systems import join_runs
 
@@ -44,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m experiments.compare", description=__doc__.split("\n")[0])
+    parser = CommandParser("python -m experiments.compare", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add(
         "--format",
@@ -125,6 +129,8 @@ def _leaderboard(
     from experiments.leaderboard.terminal import print_rankings
 
     print_rankings(found)
+    if options.uri.startswith(("http://", "https://")):
+        say(f"The runs in MLflow: {hidden(options.uri).rstrip('/')}{RUNS_PAGE}")
     return ""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from callbacks.tracking.mlflow_store import MlflowStore, Unreachable, default_tracking_uri
 from callbacks.tracking.outbox import JOURNAL, RUNS_DIR, Journal, deliver
+from runtime.arguments import CommandParser
 from runtime.databases import hidden
 from runtime.errors import UserError, run_command
 from runtime.messages import say
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     description = __doc__.partition(":")[0] + "."
-    parser = argparse.ArgumentParser("python -m experiments.outbox", description=description)
+    parser = CommandParser("python -m experiments.outbox", description=description)
     add = parser.add_argument
     add(
         "action",

@@ -7,11 +7,11 @@ and by default the result written, at the sample rate that the model was trained
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,16 +20,24 @@ import numpy as np
 from runtime.arguments import CommandParser, Number, sample_rate_hz
 from runtime.errors import UserError, is_meant_for_users, run_command
 from runtime.messages import say
+from runtime.paths import files_below, require_writable
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from datamodules.audio.stored import StoredAudio
     from lightning_modules.audio_transfer import AudioTransfer
+    from lightning_modules.transfer_module import TimbreTransferModule
 
 CHUNK_S = 30.0
 """Seconds that are transferred at a time: their intermediate values need less than a gigabyte."""
 PICTURE_S = 60.0
 """Seconds of a result that are drawn."""
 seconds_of_chunk = Number(float, "a number of seconds, 2 or more", lambda value: value >= 2)
+
+
+Advance = Callable[[float], None]
+"""Is told how much has been done."""
 
 
 class Recording(NamedTuple):
@@ -43,11 +51,17 @@ class Recording(NamedTuple):
 def main(arguments: list[str] | None = None) -> int:
     """Transfer a file or the files of a folder; gives 1 if one of them failed."""
     options = _parser().parse_args(arguments)
+    if "?" in options.option:
+        return _list_options(options)
     recordings = find_recordings(options.input, options.output)
     transfer = _load(options)
-    failures = [
-        failure for one in _with_progress(recordings) if (failure := _attempt(transfer, one, options))
-    ]
+    failures = []
+    with _progress() as progress:
+        task = progress.add_task("Transferring", total=len(recordings))
+        for number, recording in enumerate(recordings):
+            failure = _attempt(transfer, recording, options, lambda share: progress.advance(task, share))
+            failures += [failure] if failure else []
+            progress.update(task, completed=number + 1)
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     n_written, rate = len(recordings) - len(failures), _output_rate(transfer, options)
@@ -55,8 +69,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failures else 0
 
 
+class TransferParser(CommandParser):
+    """The parser of this command, which needs no files where options are asked for."""
+
+    def parse_args(self, arguments: list[str] | None = None) -> argparse.Namespace:  # type: ignore[override]
+        """Parse the arguments; see `argparse.ArgumentParser.parse_args`."""
+        options = super().parse_args(arguments)
+        if "?" not in options.option and not (options.input and options.output):
+            self.error("--input and --output are needed: what to transfer, and where to write it")
+        return options
+
+
 def _parser() -> CommandParser:
-    parser = CommandParser(
+    parser = TransferParser(
         "python -m experiments.transfer",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -69,8 +94,8 @@ def _parser() -> CommandParser:
         "models:/NAME@ALIAS in MLflow's model registry (models:/ddsp@best; ddsp alone means this too, where "
         "no experiment has the name)",
     )
-    add("--input", required=True, type=Path, help="an audio file, or a folder that is searched for them")
-    add("--output", required=True, type=Path, help="a WAV file, or a folder, which is made if it is missing")
+    add("--input", type=Path, help="an audio file, or a folder that is searched for them")
+    add("--output", type=Path, help="a WAV file, or a folder, which is made if it is missing")
     add(
         "--reference",
         action="append",
@@ -90,7 +115,7 @@ def _parser() -> CommandParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="set an option of the model; --option ? lists them",
+        help="set an option of the model; --option '?' lists them with their ranges",
     )
     add("--sample-rate", type=sample_rate_hz, help="the result's sample rate in Hz (default: the model's)")
     add(
@@ -120,20 +145,22 @@ def find_recordings(source: Path, output: Path) -> list[Recording]:
     Raises:
         UserError: there is nothing to read, or a result cannot be written, or would replace a source.
     """
-    from datamodules.audio.files import AUDIO_SUFFIXES, find_audio
+    from datamodules.audio.files import AUDIO_SUFFIXES
 
     if not source.exists():
         raise UserError(f"The input {source} does not exist.")
-    _require_writable(output)  # before it is looked at, as its name may be too long
+    if not os.path.isdir(output):  # unlike Path.is_dir it takes names that are too long
+        require_writable(output)
     if source.is_file():
         into_folder = output.is_dir() or not output.suffix
         found = [Recording(source, output / f"{source.stem}.wav" if into_folder else output)]
     elif output.suffix or output.is_file():
         raise UserError(f"The input {source} is a folder, so the output must be one too, not {output}.")
     else:
-        paths, left_out = find_audio(source)
-        for link in left_out:
-            say(f"{link} is a link that leads nowhere or in a circle, and is left out.")
+        files, left_out = files_below(source)
+        for path, reason in left_out:
+            say(f"{path} is left out: it is {reason}.")
+        paths = [path for path in files if path.suffix.lower() in AUDIO_SUFFIXES]
         found = [
             Recording(path, output / f"{name}.wav")
             for path, name in zip(paths, _names(source, paths), strict=True)
@@ -158,41 +185,35 @@ def _require_proper_outputs(recordings: list[Recording]) -> None:
     for output in [recording.output for recording in recordings]:
         if output.suffix.lower() != ".wav":
             raise UserError(f"The output {output} is no .wav file; results are written as WAV.")
-        _require_writable(output)
-        if output.is_dir():
-            raise UserError(f"The output {output} is a folder; choose another name.")
+        require_writable(output)
         if output.exists() and any(map(output.samefile, sources)):
             raise UserError(f"The output {output} would replace its source; choose another name.")
 
 
-def _require_writable(output: Path) -> None:
-    """Try to write in the folder of a result, or the nearest one there is, and to name the result."""
-    folder = output.parent
-    try:
-        while not folder.exists():
-            folder = folder.parent
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        for name in output.relative_to(folder).parts:
-            with suppress(FileNotFoundError):
-                (folder / name).lstat()
-    except OSError as error:
-        raise UserError(
-            f"The output {output} cannot be written ({error.strerror}); choose another name or folder."
-        ) from None
-
-
 def _load(options: argparse.Namespace) -> AudioTransfer:
-    from callbacks.tracking import checkpoints
-    from datamodules.audio.files import read_audio
+    from datamodules.audio.stored import store_audio
     from lightning_modules.audio_transfer import AudioTransfer, set_options
+
+    module = _load_module(options)
+    set_options(module, options.option)
+    folder = Path(tempfile.gettempdir())
+    references = [store_audio(path, module.sample_rate, folder)[0] for path in options.reference]
+    return AudioTransfer(module, references, options.instrument, options.chunk_s)
+
+
+def _load_module(options: argparse.Namespace) -> TimbreTransferModule:
+    from callbacks.tracking import checkpoints
 
     device = usable_device(options.device)
     path = checkpoints.find(options.checkpoint, runs_dir=options.runs_dir)
-    module = checkpoints.load_module(path, (*checkpoints.TRUSTED, *options.trust)).to(device)
-    set_options(module, options.option)
-    references = [read_audio(path, module.sample_rate)[0] for path in options.reference]
-    return AudioTransfer(module, references, options.instrument, options.chunk_s)
+    return checkpoints.load_module(path, (*checkpoints.TRUSTED, *options.trust)).to(device)
+
+
+def _list_options(options: argparse.Namespace) -> int:
+    from lightning_modules.audio_transfer import described_options
+
+    print(described_options(_load_module(options)))
+    return 0
 
 
 def usable_device(name: str) -> str:
@@ -215,12 +236,14 @@ def _output_rate(transfer: AudioTransfer, options: argparse.Namespace) -> int:
     return options.sample_rate or transfer.module.sample_rate
 
 
-def _attempt(transfer: AudioTransfer, recording: Recording, options: argparse.Namespace) -> str | None:
+def _attempt(
+    transfer: AudioTransfer, recording: Recording, options: argparse.Namespace, advance: Advance
+) -> str | None:
     """Transfer a recording; gives a sentence if it failed and the others of its folder may go on."""
     import torch
 
     try:
-        _transfer_file(transfer, recording, options)
+        _transfer_file(transfer, recording, options, advance)
     except UserError as error:
         if recording.source == options.input:
             raise
@@ -243,7 +266,9 @@ def _with_traceback(recording: Recording, error: Exception) -> str:
     return f"{recording.source} could not be transferred: {what} (the traceback is in {log})"
 
 
-def _transfer_file(transfer: AudioTransfer, recording: Recording, options: argparse.Namespace) -> None:
+def _transfer_file(
+    transfer: AudioTransfer, recording: Recording, options: argparse.Namespace, advance: Advance
+) -> None:
     from datamodules.audio.stored import require_room_in_wav, store_audio, write_stored
 
     rate, output_rate = transfer.module.sample_rate, _output_rate(transfer, options)
@@ -251,7 +276,10 @@ def _transfer_file(transfer: AudioTransfer, recording: Recording, options: argpa
     folder.mkdir(parents=True, exist_ok=True)
     sources = store_audio(recording.source, rate, folder, mix=options.channels == "mix")
     require_room_in_wav(recording.source, len(sources), len(sources[0]) * output_rate / rate)
-    results = [_transferred(transfer, source, folder) for source in sources]
+    n_samples = sum(map(len, sources))
+    results = [
+        _transferred(transfer, source, folder, lambda count: advance(count / n_samples)) for source in sources
+    ]
     _warn_of_silence(recording, sources, results, rate)
     gain = _unclipping_gain(results, recording)
     write_stored(recording.output, results, rate, output_rate, gain)
@@ -259,12 +287,13 @@ def _transfer_file(transfer: AudioTransfer, recording: Recording, options: argpa
         _draw(recording, sources[0], results[0], rate)
 
 
-def _transferred(transfer: AudioTransfer, source: StoredAudio, folder: Path) -> StoredAudio:
+def _transferred(transfer: AudioTransfer, source: StoredAudio, folder: Path, advance: Advance) -> StoredAudio:
     from datamodules.audio.stored import StoredAudio
 
     result = StoredAudio(folder)
     for block in transfer(source):
         result.append(block)
+        advance(len(block))
     return result
 
 
@@ -297,12 +326,11 @@ def _draw(recording: Recording, source: StoredAudio, result: StoredAudio, rate: 
     save_picture(recording.output.with_suffix(".png"), panels, rate, recording.source.name)
 
 
-def _with_progress(recordings: list[Recording]) -> Iterator[Recording]:
+def _progress() -> Progress:
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    hidden = len(recordings) == 1
-    yield from track(recordings, "Transferring", console=Console(stderr=True), disable=hidden)
+    return Progress(console=Console(stderr=True))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, get_type_hints
 
+import docstring_parser
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch import Tensor
 from datamodules.audio.levels import gain_to, level_of
 from datamodules.audio.samples import Samples, blocks_of
 from lightning_modules.transfer_module import TimbreTransferModule
+from runtime.arguments import finite_float
 from runtime.errors import UserError, nearest
 from runtime.messages import say
 
@@ -35,7 +37,7 @@ class AudioTransfer:
 
     Args:
         module: the transfer.
-        references: ``(R,)`` audio at the module's rate each; more than one for modules that average them.
+        references: mono audio at the module's rate; more than one for modules that average them.
         instrument: name of the wanted instrument, for modules that know several; ``None`` leaves it out.
         chunk_s: seconds of audio at a time; infinity for all at once.
 
@@ -47,7 +49,7 @@ class AudioTransfer:
     def __init__(
         self,
         module: TimbreTransferModule,
-        references: Sequence[np.ndarray] = (),
+        references: Sequence[Samples] = (),
         instrument: str | None = None,
         chunk_s: float = math.inf,
     ) -> None:
@@ -92,7 +94,7 @@ class AudioTransfer:
             return 0.0
         return gain_to(self.module.corpus_db, level.loudness_db, level.peak)
 
-    def _usable(self, references: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _usable(self, references: Sequence[Samples]) -> list[np.ndarray]:
         """The references at the level of the corpus, none of them longer than is used."""
         name, n_samples = type(self.module).__name__, round(REFERENCE_S * self.module.sample_rate)
         if references and not self.module.takes_reference:
@@ -147,36 +149,74 @@ def _starts(n_samples: int, chunk: int, overlap: int) -> list[int]:
     return [0] if n_parts == 1 else list(range(0, n_samples - overlap, step))
 
 
+class Option(NamedTuple):
+    """A field of a module's ``adaptation``, which a user may set."""
+
+    name: str
+    read: Callable[[str], Any]
+    """Gives the value of a text; raises `argparse.ArgumentTypeError` where it has none."""
+    wanted: str
+    """What the value must be, to follow "must be"."""
+    now: Any
+    sentence: str
+    """What it does."""
+
+
+def options_of(module: TimbreTransferModule) -> list[Option]:
+    """List the options of a module: the fields of its ``adaptation``, each annotated with its range.
+
+    A field is a truth value, a number, or ``Annotated[float, number]``, a number of `runtime.arguments`.
+    """
+    if module.adaptation is None:
+        return []
+    kind = type(module.adaptation)
+    documented = docstring_parser.parse_from_object(kind).params
+    sentences = {one.arg_name: " ".join((one.description or "").split()) for one in documented}
+    options = []
+    for name, annotation in get_type_hints(kind, include_extras=True).items():
+        [number] = getattr(annotation, "__metadata__", [finite_float])
+        read, wanted = (_truth, "true or false") if annotation is bool else (number, number.wanted)
+        options.append(Option(name, read, wanted, getattr(module.adaptation, name), sentences.get(name, "")))
+    return options
+
+
+def described_options(module: TimbreTransferModule) -> str:
+    """Describe every option of a module: its value now, its range, and what it does."""
+    kind = type(module).__name__
+    lines = [
+        f"  {option.name}={str(option.now).lower()}  ({option.wanted})\n      {option.sentence}"
+        for option in options_of(module)
+    ]
+    return "\n".join([f"Options of {kind}:", *lines] if lines else [f"{kind} has no options."])
+
+
 def set_options(module: TimbreTransferModule, pairs: Sequence[str]) -> None:
-    """Set fields of the module's ``adaptation``, a dataclass: how a source is fitted at transfer time.
+    """Set options of a module.
 
     Args:
         module: the module whose ``adaptation`` changes; modules without one have no options.
-        pairs: ``name=value`` each; ``?`` lists the names.
+        pairs: ``name=value`` each.
 
     Raises:
-        UserError: an unknown name, or a value of another type.
+        UserError: an unknown name, or a value that is out of its range.
     """
-    adaptation = module.adaptation
-    fields = dataclasses.fields(adaptation) if adaptation else ()
-    known = {field.name: getattr(adaptation, field.name) for field in fields}
-    listing = ", ".join(f"{name} (now {value})" for name, value in known.items()) or "none"
+    options = {option.name: option for option in options_of(module)}
     for pair in pairs:
         name, _, text = pair.partition("=")
-        if name not in known:
-            kind = type(module).__name__
-            raise UserError(f"{kind} has no option '{name}'.{nearest(name, known)} Its options: {listing}.")
-        setattr(adaptation, name, _parsed(name, text, known[name]))
+        if name not in options:
+            kind, known = type(module).__name__, ", ".join(options) or "none"
+            raise UserError(f"{kind} has no option '{name}'.{nearest(name, options)} Its options: {known}.")
+        try:
+            setattr(module.adaptation, name, options[name].read(text))
+        except argparse.ArgumentTypeError:
+            raise UserError(f"--option {name} must be {options[name].wanted}, not '{text}'.") from None
 
 
-def _parsed(name: str, text: str, now: Any) -> Any:
-    """``text`` as the type of the present value."""
+def _truth(text: str) -> bool:
     words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    try:
-        return words[text.lower()] if isinstance(now, bool) else type(now)(text)
-    except (KeyError, ValueError):
-        kind = type(now).__name__
-        raise UserError(f"--option {name}={text}: the value must be a {kind}, for example {now}.") from None
+    if text.lower() not in words:
+        raise argparse.ArgumentTypeError("must be true or false")
+    return words[text.lower()]
 
 
 def instrument_id(module: TimbreTransferModule, name: str) -> int:

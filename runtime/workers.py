@@ -60,8 +60,8 @@ def run_jobs(
         function: function at the top level of a module; it runs in other processes.
         jobs: arguments of the function, one for each call; they must pickle.
         description: title of the progress bar.
-        workers: processes, of one thread each; ``None`` is one a core. One worker is this process itself,
-            unless ``failed`` is given.
+        workers: processes, of one thread each; ``None`` is one a core, and more than four a core never pay.
+            One worker is this process itself, unless ``failed`` is given.
         progress: show a progress bar on standard error.
         failed: makes the result of a job that raised an error, whichever it was, or killed its process, from
             the job and the reason. ``None`` ends the work at such a job. A full disk always ends it.
@@ -69,7 +69,7 @@ def run_jobs(
     Raises:
         JobDiedError: a job killed its process, and ``failed`` is not given.
     """
-    workers = min(workers or available_cores(), len(jobs))
+    workers = min(workers or available_cores(), 4 * available_cores(), len(jobs))
     if failed is not None and jobs:
         results = _isolated(function, jobs, workers, failed)
     elif workers <= 1:

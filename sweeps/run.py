@@ -9,6 +9,7 @@ from pathlib import Path
 
 from experiments.command_line import catalogue
 from experiments.command_line.resolver import DEFAULT_SCALE, resolve
+from runtime.arguments import CommandParser, positive_int
 from runtime.errors import UserError, run_command
 from sweeps.budget import parse_budget
 from sweeps.spaces import find_space, read_space
@@ -35,9 +36,6 @@ The best trial, or each one of the Pareto front, becomes a config for `experimen
 def main(arguments: list[str]) -> int:
     """Check the space, begin or join the study, work on it until it is complete, and write its outcome."""
     options, fit_options = _parser().parse_known_args(arguments)
-    for name in ("trials", "jobs"):
-        if getattr(options, name) < 1:
-            raise UserError(f"--{name} must be 1 or more, found {getattr(options, name)}.")
     space = read_space(options.space or find_space(options.experiment))
     objectives = list(dict.fromkeys(options.objective or space.objectives))
     if not objectives:
@@ -66,23 +64,25 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "python -m sweeps.run",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         epilog="Further options are options of `experiments.run fit` and hold for every trial. For example,\n"
         "--trainer.devices 2 makes each trial a DDP job on two devices of its worker's machine.",
     )
     parser.add_argument("experiment", help="a name that `python -m experiments.run` lists, or a YAML file")
     parser.add_argument(
         "--trials",
-        type=int,
+        type=positive_int,
         required=True,
         help="number of finished trials, of all workers together, that completes the study",
     )
     parser.add_argument(
-        "--jobs", type=int, default=1, help="number of trials that run at once on this machine (default: 1)"
+        "--jobs",
+        type=positive_int,
+        default=1,
+        help="number of trials that run at once on this machine (default: 1)",
     )
     parser.add_argument(
         "--budget",

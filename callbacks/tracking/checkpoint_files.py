@@ -7,7 +7,6 @@ holds the hash of all before it, so that it goes wherever the file goes. `torch.
 from __future__ import annotations
 
 import hashlib
-import pickle
 import struct
 import zipfile
 from pathlib import Path
@@ -18,6 +17,8 @@ import torch
 from runtime.errors import UserError
 
 SEAL = b"sha256:"
+WEIGHTS_ONLY_FAILED = "Weights only load failed"
+"""How torch begins its message about a file that holds more than plain data; it goes on with the type."""
 _LENGTH_FIELD = struct.Struct("<H")
 """The length of the comment, with which a ZIP file without comment ends."""
 _BLOCK_BYTES = 1 << 20
@@ -90,31 +91,31 @@ def _require_unchanged(path: Path) -> None:
         if isinstance(error, UserError):
             raise
         raise damaged from error
-    if comment and comment != SEAL + _hash_before(path, len(comment)).encode():
+    if comment and not _is_sealed(path, comment):
         raise damaged
 
 
-def _hash_before(path: Path, comment_bytes: int) -> str:
-    """Hash what `save` has hashed: all but the comment and its length."""
-    digest, left = hashlib.sha256(), path.stat().st_size - comment_bytes - _LENGTH_FIELD.size
+def _is_sealed(path: Path, comment: bytes) -> bool:
+    """Whether the comment holds the hash that `save` has put there: of all before it, its length being 0."""
+    digest, left = hashlib.sha256(), path.stat().st_size - len(comment) - _LENGTH_FIELD.size
     with path.open("rb") as file:
-        while left > 0:
-            block = file.read(min(_BLOCK_BYTES, left))
+        while block := file.read(min(_BLOCK_BYTES, left)):
             digest.update(block)
             left -= len(block)
+        n_bytes = file.read(_LENGTH_FIELD.size)
     digest.update(bytes(_LENGTH_FIELD.size))
-    return digest.hexdigest()
+    return n_bytes == _LENGTH_FIELD.pack(len(comment)) and comment == SEAL + digest.hexdigest().encode()
 
 
 def _plain_data(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # torch names the type that it refused
-        raise UserError(
-            f"{path} holds more than plain data and was not opened, because it could run code: "
-            f"{reason(error)}; use checkpoints of `python -m experiments.run` only."
-        ) from error
-    except Exception as error:  # torch has no type for a broken file
+    except Exception as error:  # torch has no types of its own for these
+        if WEIGHTS_ONLY_FAILED in str(error):
+            raise UserError(
+                f"{path} holds more than plain data and was not opened, because it could run code: "
+                f"{reason(error)}; use checkpoints of `python -m experiments.run` only."
+            ) from error
         raise UserError(
             f"{path} is no checkpoint that torch can read: {reason(error)}; copy it again."
         ) from error

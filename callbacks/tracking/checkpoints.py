@@ -155,7 +155,7 @@ def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_D
     """The checkpoint that a user means.
 
     Args:
-        name: a ``.ckpt`` file; a run's folder, name (with or without its experiment's before it, as MLflow
+        name: a ``.ckpt`` file; a run's folder, name (with or without its experiment's before it, or as MLflow
             shows it) or MLflow id: its best checkpoint; an experiment's name
             (the best of its latest run); ``best`` or ``last`` (of the latest run of ``experiment``);
             ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``models:/NAME`` of MLflow's model registry,
@@ -173,8 +173,10 @@ def find(name: str, experiment: str | None = None, runs_dir: str | Path = RUNS_D
     if path.suffix == ".ckpt" or path.is_file():
         return path
     in_runs = Path(runs_dir) / name
-    for run_dir in sorted(Path(runs_dir).glob(f"*/{name}")):
-        return _of_run(run_dir)
+    in_mlflow, _, of = name.rpartition(" ")  # the end of the folder's name, and the experiment
+    for pattern in (f"*/{name}", *([f"{of}/*{in_mlflow}"] if in_mlflow else [])):
+        for run_dir in sorted(Path(runs_dir).glob(pattern)):
+            return _of_run(run_dir)
     if (in_runs / FOLDER).is_dir():
         return _of_run(in_runs)
     if in_runs.is_dir():

@@ -28,8 +28,16 @@ if TYPE_CHECKING:
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 SQLITE_PREFIX = "sqlite:///"
-TRAINING_PAGES = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag by which MLflow shows an experiment as trainings to compare; it guesses language models otherwise."""
+TRAINING_PAGES = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": "test/joint_score",
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+}
+"""Tags by which MLflow shows an experiment as trainings to compare by their joint score; it guesses language
+models otherwise, and compares the first metric that it finds."""
+RUNS_PAGE = "/#/experiments?workflowType=machine_learning"
+"""The page of a tracking server that lists the experiments with their runs; its first page is that of
+language models."""
 ARTIFACT_ROOT = "MLFLOW_DEFAULT_ARTIFACT_ROOT"
 """Environment variable that MLflow's server knows too."""
 MAX_PARAM_CHARACTERS = 250

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import sys
 import uuid
 from argparse import Namespace
@@ -27,10 +28,22 @@ from callbacks.tracking.mlflow_store import RUN_CONTEXT, default_tracking_uri
 from callbacks.tracking.outbox import RUNS_DIR, Journal, Sender
 from callbacks.tracking.run_lock import hold
 
+TIME = re.compile(r"^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_")
+"""How the name of a run begins that was not given one."""
+
 
 def new_run_name(scale: str, seed: int) -> str:
     """Make a unique name that sorts by time. MLflow's random names repeat under `seed_everything`."""
     return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{scale}_seed{seed}_{uuid.uuid4().hex[:4]}"
+
+
+def name_in_mlflow(experiment: str, run_name: str) -> str:
+    """The name under which MLflow shows a run: without its time, as columns are narrow and have the time too.
+
+    Pages show runs of several experiments side by side by this name alone, so the experiment stands in it:
+    ``demo_seed0_1a2b ddsp``.
+    """
+    return f"{TIME.sub('', run_name)} {experiment}"
 
 
 class RunTracker(Logger):
@@ -147,9 +160,10 @@ class RunTracker(Logger):
     def _open(self) -> None:
         if self._sender is None:
             self._lock = hold(self.run_dir)
-            # MLflow's pages show runs of several experiments side by side, by this name alone.
             tags = json.loads(os.environ.get(RUN_CONTEXT, "{}"))
-            self._journal.start(self._experiment_name, f"{self._experiment_name}/{self._run_name}", tags)
+            self._journal.start(
+                self._experiment_name, name_in_mlflow(self._experiment_name, self._run_name), tags
+            )
             self._sender = Sender(self._journal, self._uri)
             self._sender.start()
             atexit.register(self._close, "FAILED")  # whatever ends the process before `finalize` does

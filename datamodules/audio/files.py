@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import soxr
@@ -153,30 +152,3 @@ def require_finite(path: Path, frames: np.ndarray, rate: int, first: int = 0) ->
             f"{path} holds NaN or infinite samples ({len(bad)} of {len(frames)}, the first at "
             f"{(first + bad[0]) / rate:.3f} s); export it again from its source."
         )
-
-
-class FoundAudio(NamedTuple):
-    """The result of a search for audio files."""
-
-    files: list[Path]
-    """Sorted."""
-    left_out: list[Path]
-    """Links that lead nowhere, or to a folder that is searched already."""
-
-
-def find_audio(folder: Path) -> FoundAudio:
-    """Find every file with the name of an audio file in a folder, at any depth, but no hidden ones.
-
-    Folders that are linked to are searched as well, each folder once, so that links may form a loop.
-    """
-    files, left_out = [], []
-    searched = {folder.resolve()}
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        within = {name: Path(parent, name) for name in sorted(folders) if not name.startswith(".")}
-        folders[:] = [name for name, path in within.items() if path.resolve() not in searched]
-        left_out += [path for name, path in within.items() if name not in folders]
-        searched |= {within[name].resolve() for name in folders}
-        for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            if path.suffix.lower() in AUDIO_SUFFIXES:
-                (files if path.is_file() else left_out).append(path)
-    return FoundAudio(sorted(files), sorted(left_out))

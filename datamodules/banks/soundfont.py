@@ -112,7 +112,11 @@ class SoundFontBank(Bank):
         midi = midi_bytes(notes, self.programs[instrument], seconds)
         try:
             wav = render_wave_from(_bytes_of(str(self.path)), midi)
-        except (ValueError, RuntimeError) as error:
+        except (
+            BaseException
+        ) as error:  # on a damaged file the library in Rust panics, which is no `Exception`
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             raise CorpusError(f"{self.path} cannot be played ({error}); try another SoundFont.") from None
         return mono(wav, sample_rate, round(seconds * sample_rate))
 

@@ -66,4 +66,6 @@ def _chunks(path: Path, file: BinaryIO, start: int, end: int) -> Iterator[_Chunk
                 f"{path} is damaged: its chunk {name!r} is longer than what it is in; copy it again."
             )
         yield chunk
-        start = chunk.end + n_bytes % 2  # chunks begin at even places
+        file.seek(chunk.end)
+        # Chunks should be filled up to an even length; MuseScore's compressed files are not.
+        start = chunk.end + int(n_bytes % 2 == 1 and file.read(1) == b"\0")

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -206,9 +207,10 @@ def read_index(path: Path) -> Iterator[Item]:
                 if (place := (split, bank, instrument)) not in places:
                     places.add(_checked(place))
                 _checked((piece,))
-                if split not in SPLITS or int(n_samples) < 0:
+                length, level_db = int(n_samples), float(loudness_db)
+                if split not in SPLITS or length < 0 or not math.isfinite(level_db):
                     raise ValueError
-                yield Item(split, track, piece, instrument, bank, int(n_samples), float(loudness_db))
+                yield Item(split, track, piece, instrument, bank, length, level_db)
     except CorpusError as error:
         raise CorpusError(f"{path}, line {rows.line_num}: {error} {PREPARE_AGAIN.capitalize()}.") from None
     except (ValueError, StopIteration, csv.Error):

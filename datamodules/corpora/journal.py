@@ -11,6 +11,9 @@ from datamodules.corpora.corpus import Item
 from datamodules.scores.source import Skipped
 from runtime.files import write_beside
 
+JOURNAL = "journal.jsonl"
+"""The file that tells that a folder is a corpus, finished or not."""
+
 
 class Built(NamedTuple):
     """What one job has built, or several have."""
@@ -30,7 +33,7 @@ class Journal:
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
-        self.path = root / "journal.jsonl"
+        self.path = root / JOURNAL
         self._done: dict[str, Built] = {}
         text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.is_file() else ""
         for line in text.split("\n"):

@@ -16,6 +16,7 @@ from datamodules.audio.files import AUDIO_SUFFIXES
 from datamodules.audio.levels import CORPUS_DB
 from datamodules.corpora.building import BuildPlan, CorpusSource
 from datamodules.corpora.corpus import SPLITS, TRACKS, CorpusError, unknown_instrument
+from datamodules.corpora.journal import JOURNAL
 from datamodules.corpora.recording_parts import GAP_S, LONG_S, Filters, RecordingJob, Treatment
 from datamodules.corpora.split_folders import find_split_folders
 from datamodules.scores.melodies import split_all
@@ -114,7 +115,11 @@ class RecordingsCorpus(CorpusSource):
         """Find the splits by the names of their folders; none where folders do not name splits."""
         if not self.root.is_dir():
             raise CorpusError(f"{self.root} is not a folder; give one with a folder of audio per instrument.")
-        folders = [path for path in self.root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        folders = [
+            path
+            for path in self.root.iterdir()
+            if path.is_dir() and not path.name.startswith(".") and not any(path.glob(f"*/{JOURNAL}"))
+        ]
         return {folder.name: split for split, folder in find_split_folders(self.root, folders).items()}
 
     def _find_instruments(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -165,7 +170,9 @@ class RecordingsCorpus(CorpusSource):
             how = (splits[path], shares, sample_rate, self.how)
             jobs.append(RecordingJob(self._shown(path), path, piece, instrument, *how))
         paths = [job.path for job in jobs]
-        headers = [h for _, h in run_jobs(_header, paths, "Headers", workers, progress, _unknown_header)]
+        headers = [
+            h for _, h in run_jobs(_header, paths, "Reading headers", workers, progress, _unknown_header)
+        ]
         n_channels = [1 if self.how.mix_channels else header.channels for header in headers]
         seconds = sum(header.seconds * n for header, n in zip(headers, n_channels, strict=True))
         notes = self._notes(jobs, [header.channels for header in headers])
@@ -180,7 +187,11 @@ class RecordingsCorpus(CorpusSource):
         """Find every audio file in the folder of an instrument, and what else there is."""
         files, left_out = files_below(self.root)
         recordings: list[Recording] = []
+        corpora = {path.parent for path in files if path.name == JOURNAL}
+        left_out += [(folder, "a corpus, and no recordings") for folder in corpora]
         for path in files:
+            if not corpora.isdisjoint(path.parents):
+                continue
             *folders, _ = path.relative_to(self.root).parts
             split = self._split_folders.get(folders.pop(0)) if folders and self._split_folders else None
             if path.suffix.lower() not in AUDIO_SUFFIXES:

@@ -76,6 +76,7 @@ def loudness_db(audio: Tensor, sample_rate: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what is kept may meet gradients later
 def _window_and_weights(sample_rate: int) -> tuple[Tensor, Tensor]:
     length = 2 * round(WINDOW_S * sample_rate / 2)
     n_fft = 2 ** math.ceil(math.log2(length))

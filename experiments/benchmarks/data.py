@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from experiments.benchmarks.protocol import Row
 from experiments.benchmarks.timing import timed
+from runtime.arguments import positive_int
 
 TITLE = "Speed of the data"
 EXPLANATION = (
@@ -33,8 +34,10 @@ ITEM_LENGTHS_S = (5, 500)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this benchmark."""
     parser.add_argument("--size", default="demo", help="size of the embedded scores to render")
-    parser.add_argument("--items", type=int, default=ITEMS, help="items of the large corpus")
-    parser.add_argument("--batches", type=int, default=BATCHES, help="batches that a loader is timed over")
+    parser.add_argument("--items", type=positive_int, default=ITEMS, help="items of the large corpus")
+    parser.add_argument(
+        "--batches", type=positive_int, default=BATCHES, help="batches that a loader is timed over"
+    )
 
 
 def measure(options: argparse.Namespace) -> list[Row]:

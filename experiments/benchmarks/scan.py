@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.benchmarks.protocol import Row
 from experiments.benchmarks.timing import Timing, timed
+from runtime.arguments import positive_int
 from runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,14 +53,16 @@ class Measured(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this benchmark."""
     parser.add_argument(
-        "--lengths", type=int, nargs="+", default=[1024, 8192, 65536, 262144], help="in steps"
+        "--lengths", type=positive_int, nargs="+", default=[1024, 8192, 65536, 262144], help="in steps"
     )
-    parser.add_argument("--batch", type=int, default=4, help="examples (default: %(default)s)")
-    parser.add_argument("--channels", type=int, default=128, help="(default: %(default)s)")
-    parser.add_argument("--states", type=int, default=16, help="of each channel (default: %(default)s)")
-    parser.add_argument("--reference-length", type=int, default=8192, help="of references at most")
+    parser.add_argument("--batch", type=positive_int, default=4, help="examples (default: %(default)s)")
+    parser.add_argument("--channels", type=positive_int, default=128, help="(default: %(default)s)")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="how often each is timed (default: %(default)s)"
+        "--states", type=positive_int, default=16, help="of each channel (default: %(default)s)"
+    )
+    parser.add_argument("--reference-length", type=positive_int, default=8192, help="of references at most")
+    parser.add_argument(
+        "--rounds", type=positive_int, default=3, help="how often each is timed (default: %(default)s)"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.benchmarks.protocol import Row
 from experiments.benchmarks.timing import Timing, timed
+from runtime.arguments import positive_int
 
 TITLE = "Latency of the streaming transfer"
 EXPLANATION = (
@@ -23,8 +24,12 @@ EXPLANATION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this benchmark."""
     parser.add_argument("--scale", default="demo", help="demo or paper (default: %(default)s)")
-    parser.add_argument("--blocks", type=int, nargs="+", default=[64, 256, 1024], help="sizes in samples")
-    parser.add_argument("--count", type=int, default=500, help="blocks of each size (default: %(default)s)")
+    parser.add_argument(
+        "--blocks", type=positive_int, nargs="+", default=[64, 256, 1024], help="sizes in samples"
+    )
+    parser.add_argument(
+        "--count", type=positive_int, default=500, help="blocks of each size (default: %(default)s)"
+    )
 
 
 def measure(options: argparse.Namespace) -> list[Row]:

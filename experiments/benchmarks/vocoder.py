@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.benchmarks.protocol import Row
 from experiments.benchmarks.timing import Timing, timed
+from runtime.arguments import positive_float, positive_int
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,9 +26,11 @@ EXPLANATION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this benchmark."""
     parser.add_argument("--scale", default="paper", help="demo or paper (default: %(default)s)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads to try")
-    parser.add_argument("--seconds", type=float, default=6.0, help="length of the audio")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each form is timed")
+    parser.add_argument(
+        "--threads", type=positive_int, nargs="+", default=[1, 2], help="numbers of threads to try"
+    )
+    parser.add_argument("--seconds", type=positive_float, default=6.0, help="length of the audio")
+    parser.add_argument("--rounds", type=positive_int, default=5, help="how often each form is timed")
 
 
 def measure(options: argparse.Namespace) -> list[Row]:

@@ -16,7 +16,7 @@ PURPOSES = {
 """What each command does."""
 TRAINING, CHECKPOINTS, RANGES = ("fit", "lr_find"), ("fit", "validate", "test", "predict"), ("lr_find",)
 EXAMPLES = {
-    "fit": ("--config ddsp --data.init_args.target_instruments '[flute]'", "--config ddsp --ckpt_path last"),
+    "fit": ("--config ddsp --recordings ~/takes --target guitar", "--config ddsp --ckpt_path last"),
     "validate": ("--config ddsp --ckpt_path best",),
     "test": ("--config ddsp --ckpt_path best", "--config copy"),
     "predict": ("--config ddsp --ckpt_path best --predictions.output transfers",),
@@ -37,7 +37,7 @@ class Line(NamedTuple):
 LINES = (
     Line("--config NAME", "an experiment or a YAML file; of several, a later one wins"),
     Line("--scale SCALE", "demo (minutes on a CPU, the default) or paper (as in the documents)"),
-    Line("--recordings DIR", "recordings of your own in place of the corpus: a folder for each instrument"),
+    Line("--recordings DIR", "your recordings as the corpus: DIR/guitar/*.wav, DIR/flute/…"),
     Line("--target INSTRUMENT", "the instrument to play"),
     Line("--ckpt_path CKPT", "best or last of the latest run, a run's name, or a file", CHECKPOINTS),
     Line("--data.init_args.source_instruments [A,B]", "instruments to transfer from"),

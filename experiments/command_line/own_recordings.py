@@ -6,7 +6,7 @@ of its instruments are sources, and the target is one of them, or all for experi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +14,46 @@ from datamodules.corpora import CorpusError, RecordingsCorpus
 from datamodules.corpora.corpus import unknown_instrument
 
 CORPUS_KEY = "data.init_args.corpus"
+NEEDS_TARGETS, NEEDS_NONE = "val/mr_stft", "val/mfcc_distance"
+"""The usual metric of the best checkpoint, and the one that transfers between recordings have, too."""
 
 
-def data_layer(folder: str | None, target: str | None, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the layer of a config that these two options stand for; an empty one without them.
+def layer_of(folder: str | None, target: str | None, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the layer of a config that these two options stand for.
 
     Args:
         folder: the recordings; ``None`` leaves the experiment's corpus.
         target: the instrument to play; ``None`` is the only one, or all where the experiment knows many.
-        data: the experiment's own ``data.init_args``.
+        config: the experiment's own values.
 
     Raises:
         CorpusError: there are no recordings, there is no such instrument, or one has to be chosen.
     """
     if folder is None:
-        return {"data": {"init_args": {"target_instruments": [target]}}} if target else {}
+        return {"data": {"init_args": {"target_instruments": [target]}}}
+    data = config.get("data", {}).get("init_args", {})
     tracks = data.get("tracks") or ["monophonic"]
     root = str(Path(folder).expanduser())
-    init_args = {"root": root, "track": "monophonic" if "monophonic" in tracks else tracks[0]}
-    chosen = _chosen(root, target, RecordingsCorpus(**init_args).instruments, data)
-    corpus = {"class_path": "datamodules.corpora.RecordingsCorpus", "init_args": init_args}
-    instruments = {"source_instruments": None, "target_instruments": chosen}
-    return {"data": {"init_args": {"corpus": corpus, **instruments}}}
+    of_corpus = {"root": root, "track": "monophonic" if "monophonic" in tracks else tracks[0]}
+    known = RecordingsCorpus(**of_corpus).instruments
+    plays_one = len(data.get("target_instruments") or ()) == 1
+    layer: dict[str, Any] = {
+        "data": {
+            "init_args": {
+                "corpus": {"class_path": "datamodules.corpora.RecordingsCorpus", "init_args": of_corpus},
+                "source_instruments": None,
+                "target_instruments": _targets(root, target, known, plays_one),
+            }
+        }
+    }
+    if config.get("checkpoint", {}).get("monitor") == NEEDS_TARGETS:
+        layer["checkpoint"] = {"monitor": NEEDS_NONE}
+    return layer
 
 
-def _chosen(
-    root: str, target: str | None, known: tuple[str, ...], data: Mapping[str, Any]
-) -> list[str] | None:
+def _targets(root: str, target: str | None, known: Sequence[str], plays_one: bool) -> list[str] | None:
     if target is not None and target not in known:
         raise unknown_instrument(target, known, root)
-    plays_one = len(data.get("target_instruments") or ()) == 1
     if target is None and plays_one and len(known) > 1:
         raise CorpusError(
             f"{root} has {', '.join(known)}, and this experiment plays one instrument: choose it with "

@@ -13,6 +13,7 @@ Nothing here is heavy to import: mistakes in files are said before Lightning is 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -21,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from experiments.command_line import signatures
 from experiments.command_line.catalogue import BASE, find, run_name
 from runtime.errors import UserError, nearest
 from runtime.hashing import address_of
@@ -72,12 +74,12 @@ class ResolvedConfig:
     def fingerprint(self) -> str:
         """Sixteen hex digits that are equal for trainings which must come to the same weights."""
         decisive = {key: self.values[key] for key in DECISIVE if key in self.values}
-        return address_of(without(decisive, [*INDIFFERENT, *TEST_KEYS]))
+        return address_of(with_full_paths(without(decisive, [*INDIFFERENT, *TEST_KEYS])))
 
     @property
     def test_fingerprint(self) -> str:
         """Sixteen hex digits that are equal for tests on the same data."""
-        return address_of({"data": self.values.get("data")})
+        return address_of({"data": with_full_paths(self.values.get("data"))})
 
     def arguments(self) -> list[str]:
         """The layers as ``--config`` arguments of the parser, with what says whose run it is."""
@@ -119,22 +121,19 @@ def resolve(arguments: Sequence[str]) -> ResolvedConfig:
     parts = dict.fromkeys(part for file in files for part in with_bases(file))
     layers = [layer for path in [BASE, *parts] for layer in _layers(path, scale)]
     if recordings or target:
-        layers = on_own_recordings(
-            layers, *(values[-1] if values else None for values in (recordings, target))
-        )
+        layers = on_own_recordings(layers, options, recordings, target)
     return ResolvedConfig("+".join(map(run_name, files)), scale, layers, options)
 
 
 def on_own_recordings(
-    layers: Sequence[Mapping[str, Any]], folder: str | None, target: str | None
+    layers: Sequence[Mapping[str, Any]], options: Sequence[str], folders: list[str], targets: list[str]
 ) -> list[Mapping[str, Any]]:
     """The layers with ``--recordings`` and ``--target`` in place of the experiment's corpus and target."""
-    from experiments.command_line.own_recordings import CORPUS_KEY, data_layer  # imports NumPy
+    from experiments.command_line.own_recordings import CORPUS_KEY, layer_of  # imports NumPy
 
-    data = merged(layers).get("data", {}).get("init_args", {})
-    layer = data_layer(folder, target, data)
-    others = layers if folder is None else [without(other, [CORPUS_KEY]) for other in layers]
-    return [*others, layer]
+    folder, target = (values[-1] if values else None for values in (folders, targets))
+    own = layer_of(folder, target, merged([*layers, *_as_layers(options)]))
+    return [*(layer if folder is None else without(layer, [CORPUS_KEY]) for layer in layers), own]
 
 
 def scales() -> list[str]:
@@ -188,6 +187,22 @@ def without(values: Mapping[str, Any], dotted: Sequence[str]) -> dict[str, Any]:
             continue
         kept[key] = without(value, below) if below and isinstance(value, Mapping) else value
     return kept
+
+
+def with_full_paths(value: Any) -> Any:
+    """A copy of a config's value in which each ``class_path`` names the module that defines the class.
+
+    A class may be named by a shorter path, through which its package gives it out.
+    """
+    if isinstance(value, list):
+        return [with_full_paths(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    copied = {key: with_full_paths(part) for key, part in value.items()}
+    found = signatures.find(str(copied.get("class_path", "")))
+    if found is not None and isinstance(found.node, ast.ClassDef):
+        copied["class_path"] = f"{found.source.name}.{found.node.name}"
+    return copied
 
 
 def _base(name: str, path: Path) -> Path:

@@ -8,7 +8,7 @@ the instrument's, and apply the user's own shifts. All are pure functions of ``(
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from datamodules.features.frames import LOUDNESS_FLOOR_DB
 from lightning_modules.ddsp.loudness_mapping import SILENCE_DB, loud_level_db, map_loudness
 from lightning_modules.ddsp.pitch_repair import hz_to_midi, midi_to_hz, repair_pitch
 from lightning_modules.ddsp.statistics import TargetStatistics
+from runtime.arguments import float_within, fraction
 
 
 @dataclass
@@ -30,8 +31,8 @@ class Adaptation:
         octave_shift: whether a source outside the instrument's range is shifted into it, by whole octaves.
         loudness_tolerance_db: how far each quantile of the source's loudness may be from the instrument's
             before it is moved. 0 gives every source the instrument's distribution, and so takes its
-            dynamics away (a soft piece gets as loud as all others); infinity leaves every source as it is.
-        voiced_confidence: confidence from which the tracker's pitch is used, in [0, 1].
+            dynamics away (a soft piece gets as loud as all others); 200 leaves every source as it is.
+        voiced_confidence: confidence from which the tracker's pitch is used.
         note_range_db: frames further below the loud level (`loud_level_db`) belong to no note.
         pitch_shift_semitones: the user's own shift, added at the end; fractions are allowed.
         loudness_shift_db: the user's own gain, added at the end to frames that are not silent.
@@ -39,11 +40,11 @@ class Adaptation:
 
     articulate: bool = True
     octave_shift: bool = True
-    loudness_tolerance_db: float = 6.0
-    voiced_confidence: float = 0.5
-    note_range_db: float = 30.0
-    pitch_shift_semitones: float = 0.0
-    loudness_shift_db: float = 0.0
+    loudness_tolerance_db: Annotated[float, float_within(0, 200)] = 6.0
+    voiced_confidence: Annotated[float, fraction] = 0.5
+    note_range_db: Annotated[float, float_within(0, 200)] = 30.0
+    pitch_shift_semitones: Annotated[float, float_within(-60, 60)] = 0.0
+    loudness_shift_db: Annotated[float, float_within(-80, 40)] = 0.0
 
 
 class Conditioning(NamedTuple):

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from operator import mul
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ from lightning_modules.layers.causal import Cache, Convolution
 from lightning_modules.layers.network_size import NetworkSizeError
 from lightning_modules.mambamuse.adain import AdaIN, ChannelStatistics, channel_statistics, mean_statistics
 from lightning_modules.mambamuse.blocks import SLOPE, BlockSizes, DecoderBlock, EncoderBlock
+from runtime.arguments import fraction
 
 
 @dataclass
@@ -41,17 +42,17 @@ class StyleStrengths:
     At 0 the source keeps its own statistics.
     """
 
-    style: float = 1.0
+    style: Annotated[float, fraction] = 1.0
     """A factor of all others, which turns from content to style."""
-    bottleneck: float = 1.0
+    bottleneck: Annotated[float, fraction] = 1.0
     """The strength at the bottleneck."""
-    skip_4: float = 1.0
+    skip_4: Annotated[float, fraction] = 1.0
     """The strength at the skip of the fourth block, the coarsest."""
-    skip_3: float = 1.0
+    skip_3: Annotated[float, fraction] = 1.0
     """The strength at the skip of the third block."""
-    skip_2: float = 1.0
+    skip_2: Annotated[float, fraction] = 1.0
     """The strength at the skip of the second block."""
-    skip_1: float = 0.0
+    skip_1: Annotated[float, fraction] = 0.0
     """The strength at the skip of the first block, the finest: by default it passes the source unchanged."""
 
     def from_finest(self) -> list[float]:

@@ -40,6 +40,10 @@ def content_score(jaccard_distance: float, baseline: ContentBaseline) -> float:
     return min(max(1 - (jaccard_distance - baseline.best) / span, 0.0), 1.0)
 
 
+ROUNDING = 1e-6
+"""Distances up to this are errors of float32: a recording is as far from itself."""
+
+
 def timbre_score(distances: TimbreDistances) -> float:
     """``s² / (s² + t²) · exp(−(t / c)²)``: how far it left the source, times how near it came to the target.
 
@@ -47,12 +51,13 @@ def timbre_score(distances: TimbreDistances) -> float:
     higher is better: 0 for a copy (s = 0), 1 for the target (t = 0), about .18 for a third
     instrument (s = t = c). Unlike ``1 − t / c`` it still tells outputs apart that are no nearer to the
     target than a copy, as the same instrument of another maker can be, and it hardly rewards noise on a
-    copy, which moves away from both. NaN where source and target sound alike (c = 0): nothing to transfer.
+    copy, which moves away from both. NaN where source and target sound alike (c = 0), as in a resynthesis:
+    there is nothing to transfer.
     """
     to_target, to_source, of_copy = distances
     if math.isnan(to_target):
         return 0.0  # silence has no timbre
-    if not of_copy > 0 or to_source == to_target == 0:
+    if not of_copy > ROUNDING or to_source == to_target == 0:
         return math.nan
     closer = to_source**2 / (to_source**2 + to_target**2)
     return closer * math.exp(-((to_target / of_copy) ** 2))

@@ -15,9 +15,10 @@ from metrics.functional.spectra import mfcc
 def mfcc_distance(preds: Tensor, target: Tensor, sample_rate: int) -> Tensor:
     """Cosine distance of mean cepstra: ``1 − cos(mean_n c_P[1:13, n], mean_n c_T[1:13, n])``.
 
-    No unit, range [0, 2], lower is better; c0 (level) is dropped, so gain does not matter. It agrees with
-    human timbre dissimilarity as well as large embeddings do (arXiv 2507.07764). NaN where one side is
-    silent: silence has no timbre.
+    No unit, range [0, 2], lower is better; c0 (level) is dropped, so gain does not matter. Of the triplets
+    that people judged in 21 studies of timbre (arXiv 2507.07764), it orders 65.9 % as they did. Forty
+    coefficients order 69.4 %; published are 72.4 % for MFCCs compared frame by frame and 71.8 % for CLAP. NaN
+    where one side is silent: silence has no timbre.
     """
     return _mean_cepstra_distance(preds, target, sample_rate, n_mfcc=13)
 

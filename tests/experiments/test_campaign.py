@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,21 @@ import yaml
 
 from callbacks.tracking.run_lock import hold, is_running
 from experiments import campaign, compare
-from experiments.command_line import catalogue
 from experiments.command_line.cli import SuiteCLI
 from experiments.command_line.resolver import resolve
 from experiments.leaderboard import finished_runs
+from experiments.leaderboard.experiment_list import ExperimentList, ListedExperiment, read_list
+from runtime.errors import UserError
 from tests.conftest import ROOT, SIXTH, Trained, working_in
 
 OPTIONS = ["--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "1"]
 
 
-def left(runs_dir: Path, seeds: int = 1, **changes: Any) -> list[tuple[str, ...]]:
+def left(runs_dir: Path, seeds: int = 1, options: Sequence[str] = OPTIONS) -> list[tuple[str, ...]]:
     """Arguments of the jobs that are left of a list with the sixth architecture alone."""
-    entry = {"name": str(SIXTH), "minutes": 1, "options": OPTIONS} | changes
+    listed = ExperimentList((ListedExperiment(str(SIXTH), options=tuple(options)),))
     settings = campaign.Settings("demo", seeds, 2, runs_dir, "sqlite:///none.db")
-    return [job.arguments for job in campaign.jobs({"experiments": [entry]}, settings)]
+    return [job.arguments for job in campaign.jobs(listed, settings)]
 
 
 @pytest.fixture
@@ -123,12 +125,59 @@ def test_a_training_without_a_budget_is_over_when_it_ended_by_itself(run_dir: Pa
 
 
 def test_everything_listed_exists() -> None:
-    listed = yaml.safe_load(campaign.LIST.read_text())
-    names = [entry["name"] for entry in listed["experiments"]]
-    assert len(set(names)) == len(names)
-    for entry in [*listed["experiments"], *listed["anchors"]]:
-        assert catalogue.find(entry["name"]) and entry["minutes"] > 0
-        assert entry.get("tests") in (None, *names)
+    listed = read_list(campaign.LIST)
+    assert len(listed.experiments) == 17 and len(listed.anchors) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "lists no experiments; it needs `experiments: "),
+        (b"experiments: []", "lists no experiments"),
+        (b"experiments: [", "is not valid YAML"),
+        (b"\xff\xfe", "no text in UTF-8"),
+        (b"experiments: ddsp", "`experiments` must be a list, found 'ddsp'"),
+        (b"experiments: [ddsp]", "an entry needs the name of an experiment"),
+        (b"experiments: [{minutes: 3}]", "an entry needs the name"),
+        (b"experiments: [{name: dsdp}]", "named 'dsdp'. Did you mean 'ddsp'"),
+        (b"experiment: [{name: ddsp}]", "no key 'experiment'.*Did you mean 'experiments'"),
+        (b"experiments: [{name: ddsp, minute: 3}]", "no key 'minute'.*Did you mean 'minutes'"),
+        (b"experiments: [{name: ddsp, minutes: many}]", "minutes must be a positive number, not many"),
+        (b"experiments: [{name: ddsp, minutes: .nan}]", "minutes must be a positive number"),
+        (b"experiments: [{name: ddsp, options: --ema_decay}]", "`options` must be a list"),
+        (b"experiments: [{name: ddsp}, {name: ddsp}]", "lists 'ddsp' 2 times"),
+        (b"experiments: [{name: ddsp, tests: ddsp}]", "tests 'ddsp', which the list does not train"),
+        (b"experiments: [{name: ddsp}]\nanchors: [{}]", "an entry needs the name"),
+    ],
+)
+def test_a_wrong_list_ends_in_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "list.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=sentence) as caught:
+        campaign.main(["--list", str(path), "--runs_dir", str(tmp_path / "runs")])
+    assert str(path) in str(caught.value) or "dsdp" in sentence
+    assert not (tmp_path / "runs").exists()  # nothing was begun
+
+
+@pytest.mark.parametrize("options", [["--jobs", "-2"], ["--jobs", "0"], ["--seeds", "0"], ["--jobs", "two"]])
+def test_numbers_below_one_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        campaign.main(options)
+    said = capsys.readouterr().err
+    assert f"error: {options[0]} must be a positive whole number, not {options[1]}." in said
+
+
+def test_a_damaged_run_is_no_finished_run(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best = ("--ckpt_path", str(run_dir / "checkpoints" / "best.ckpt"))
+    table = (run_dir / "test_table.json").read_text()
+    for damaged in ("", table[: len(table) // 2], "[]"):
+        (run_dir / "test_table.json").write_text(damaged)
+        [arguments] = left(run_dir.parents[1])
+        assert (arguments[0], arguments[-2:]) == ("test", best)
+    (run_dir / "config.yaml").write_bytes(b"\xff")
+    [arguments] = left(run_dir.parents[1])
+    assert arguments[0] == "fit" and "--ckpt_path" not in arguments
+    assert f"{run_dir} is left out" in capsys.readouterr().err
 
 
 def test_a_campaign_outlives_what_fails_and_names_it(
@@ -162,5 +211,5 @@ def test_a_campaign_outlives_what_fails_and_names_it(
         )
         assert good["rows"] == tester["rows"]  # the same weights on the same questions
         settings = campaign.Settings("demo", 1, 2, Path("runs"), uri)
-        again = [job.name.split()[0] for job in campaign.jobs({"experiments": entries}, settings)]
+        again = [job.name.split()[0] for job in campaign.jobs(read_list(Path("list.yaml")), settings)]
         assert again == ["bad", "needy"]

@@ -156,6 +156,15 @@ def test_a_number_out_of_its_range_is_said(
     assert error.endswith(f", not {value}.\n")
 
 
+def test_options_are_listed_without_files(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--checkpoint", str(trained.run_dir), "--trust", "tests.experiments"]
+    assert transfer.main([*asked, "--option", "?"]) == 0
+    assert capsys.readouterr().out == "SixthModule has no options.\n"
+    with pytest.raises(SystemExit):
+        transfer.main(asked)
+    assert "--input and --output are needed" in capsys.readouterr().err
+
+
 def test_no_output_replaces_any_source(tmp_path: Path) -> None:
     for name in ("a.wav", "b.wav"):
         soundfile.write(tmp_path / name, note(), 16000)
@@ -179,7 +188,7 @@ def test_a_folder_is_searched_as_a_corpus_is(tmp_path: Path, capsys: pytest.Capt
     found = transfer.find_recordings(folder, tmp_path / "out")
     assert [str(one.output.relative_to(tmp_path / "out")) for one in found] == ["a.wav", "deep/c.wav"]
     left_out = capsys.readouterr().err
-    assert left_out.count("left out") == 3
+    assert left_out.count("is left out") == 3
     assert all(name in left_out for name in ("deep/loop", "self.wav", "gone.wav"))
 
 

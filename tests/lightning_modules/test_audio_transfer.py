@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pytest
 import torch
 
-from lightning_modules.audio_transfer import AudioTransfer, cross_faded, set_options
+from lightning_modules.audio_transfer import (
+    AudioTransfer,
+    cross_faded,
+    described_options,
+    options_of,
+    set_options,
+)
 from lightning_modules.ddsp import DDSPModule
 from lightning_modules.ddsp.decoders import GRUDecoder
 from lightning_modules.ddsp.network import DDSPNetwork
 from lightning_modules.melgan import MelGANModule, MelGANStatisticsModule, MelGANStyleModule
 from lightning_modules.melgan.waveform_matching import WaveformMatching
 from lightning_modules.transfer_module import TimbreTransferModule
+from runtime.arguments import float_within
 from runtime.errors import UserError
 from tests.lightning_modules.disentangled.conftest import build as disentangled
 from tests.lightning_modules.mambamuse.conftest import build as mambamuse
@@ -82,21 +92,79 @@ def test_silence_around_a_source_does_not_change_its_level() -> None:
     assert heard[0] == pytest.approx(heard[1], rel=0.02)
 
 
+GROWTH = """
+import resource, sys
+import numpy as np
+from lightning_modules.audio_transfer import AudioTransfer
+from tests.lightning_modules.test_audio_transfer import BUILDERS, melody
+
+transfer = AudioTransfer(BUILDERS["ddsp"]().eval(), chunk_s=10.0)
+for n_times in (8, 24):
+    source = np.tile(melody(16_000, 4.0), n_times)
+    assert sum(len(block) for block in transfer(source)) == len(source)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_length_of_a_source() -> None:
+    """Transferred at once, the longer one takes 140 MB more."""
+    ran = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True)
+    short_mb, long_mb = map(float, ran.stdout.split())
+    assert long_mb < short_mb + 60
+
+
 @dataclass
 class Knobs:
-    shift: float = 0.0
+    """What can be turned.
+
+    Args:
+        shift: how much higher the result is, in
+            semitones.
+        octaves: whether octaves count.
+        free: has no range.
+    """
+
+    shift: Annotated[float, float_within(-12, 12)] = 0.0
     octaves: bool = True
+    free: float = 1.5
 
 
 def test_options_set_the_modules_adaptation() -> None:
     module = TimbreTransferModule(16000)
     module.adaptation = Knobs()
     set_options(module, ["shift=-2.5", "octaves=false"])
-    assert module.adaptation == Knobs(-2.5, False)
+    assert module.adaptation == Knobs(-2.5, False, 1.5)
     with pytest.raises(UserError, match="Did you mean 'shift'"):
         set_options(module, ["shfit=1"])
-    with pytest.raises(UserError, match="must be a float"):
-        set_options(module, ["shift=much"])
+    for text in ("much", "nan", "-13"):
+        with pytest.raises(UserError, match=f"shift must be a number from -12 to 12, not '{text}'"):
+            set_options(module, [f"shift={text}"])
+    with pytest.raises(UserError, match="octaves must be true or false, not 'perhaps'"):
+        set_options(module, ["octaves=perhaps"])
+
+
+def test_options_are_described_with_their_ranges() -> None:
+    module = TimbreTransferModule(16000)
+    assert described_options(module) == "TimbreTransferModule has no options."
+    module.adaptation = Knobs()
+    assert described_options(module).splitlines() == [
+        "Options of TimbreTransferModule:",
+        "  shift=0.0  (a number from -12 to 12)",
+        "      how much higher the result is, in semitones.",
+        "  octaves=true  (true or false)",
+        "      whether octaves count.",
+        "  free=1.5  (a finite number)",
+        "      has no range.",
+    ]
+
+
+@pytest.mark.parametrize("name", ["ddsp", "mambamuse"])
+def test_every_option_of_an_architecture_has_a_range_and_a_sentence(name: str) -> None:
+    options = options_of(BUILDERS[name]())
+    assert options
+    for option in options:
+        assert option.sentence
+        assert option.read(str(option.now)) == option.now
 
 
 class AsLongAs(TimbreTransferModule):

@@ -95,6 +95,7 @@ def _folded(spectrum: Tensor, band: Band, n_slots: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what is kept may meet gradients later
 def _bands(n_total: int, sample_rate: int, n_bins: int, lowest_hz: float) -> list[Band]:
     bands = []
     for k, length in enumerate(window_lengths(sample_rate, n_bins, lowest_hz)):

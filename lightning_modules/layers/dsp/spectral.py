@@ -62,6 +62,7 @@ def mr_stft_loss(
 
 
 @lru_cache
+@torch.inference_mode(False)  # what is kept may meet gradients later
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int, mel_scale: str = "slaney") -> Tensor:
     """Weights ``(n_fft // 2 + 1, n_mels)`` of triangular bands of equal area in Hz, from 0 Hz to Nyquist.
 

@@ -185,3 +185,27 @@ def test_a_torn_line_of_a_killed_process_costs_only_itself(tmp_path: Path) -> No
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a run's folder"):
         outbox.main(["send", str(tmp_path)])
+
+
+def test_a_damaged_run_costs_only_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    headless = Journal(tmp_path / "runs" / "toy" / "headless")
+    headless.append(Metrics({"loss": 1.0}, step=0))
+    journal = new_journal(tmp_path)
+    journal.append(Metrics({"loss": 1.0}, step=3))
+    arguments = ["send", "--uri", uri, str(headless.run_dir), str(journal.run_dir)]  # as docs/team.md has it
+    assert outbox.main(arguments) == 1
+    assert "not sent" in capsys.readouterr().err
+    assert steps(uri, journal) == [3]
+    for damaged in ("", '{"uri": ', "[]", f'{{"{uri}": {{"offset": 3}}}}'):
+        (journal.run_dir / DELIVERED).write_text(damaged)
+        assert outbox.main(["send", str(journal.run_dir), "--uri", uri]) == 0
+        assert steps(uri, journal) == [3]
+
+
+def test_a_password_is_neither_kept_nor_shown(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path)
+    uri = "postgresql://team:secret@database/mlflow"
+    journal.note_delivered(uri, "one", 7)
+    assert journal.delivered(uri) == ("one", 7)
+    assert "secret" not in (journal.run_dir / DELIVERED).read_text()

@@ -51,7 +51,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def test_a_run_holds_everything(trained: Trained) -> None:
     [run] = runs_of(trained.uri)
-    assert run.info.run_name == f"sixth/{trained.run_dir.name}"
+    assert run.info.run_name == f"demo_seed0_{trained.run_dir.name[-4:]} sixth"
     assert not [name for name in run.data.params if name.startswith("_")]
     assert run.info.status == "FINISHED"
     tags = run.data.tags

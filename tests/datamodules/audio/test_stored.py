@@ -72,7 +72,7 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert soundfile.info(tmp_path / "out.wav").frames == n_samples
-    assert peak_bytes < 20e6  # of 48 MB of samples
+    assert peak_bytes < 30e6  # of 48 MB of samples
 
 
 def test_what_no_wav_file_can_hold_is_said() -> None:

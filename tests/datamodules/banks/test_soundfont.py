@@ -142,6 +142,21 @@ def test_programs_that_a_soundfont_lacks_are_refused_by_number(tmp_path: Path) -
     assert SoundFontBank(bank.path, {"own": 2}).instruments == ("keyboard_acoustic", "own")
 
 
+@pytest.mark.parametrize("filling", [b"", b"\0"])
+def test_a_chunk_of_odd_length_may_be_filled_up_or_not(tmp_path: Path, filling: bytes) -> None:
+    """MuseScore writes compressed samples without filling them up."""
+    records = b"".join(
+        struct.pack("<20sHHHIII", b"", program, bank, 0, 0, 0, 0)
+        for program, bank in ((7, 0), (8, 1), (0, 0))
+    )
+    presets = b"LIST" + struct.pack("<I", 12 + len(records)) + b"pdta"
+    presets += b"phdr" + struct.pack("<I", len(records)) + records
+    samples = b"LIST" + struct.pack("<I", 5) + b"sdta" + b"x" + filling
+    body = b"sfbk" + samples + presets
+    (tmp_path / "odd.sf3").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    assert programs_in(tmp_path / "odd.sf3") == {7}
+
+
 @pytest.mark.parametrize("kind", [SoundFontBank, FluidSynthBank])
 def test_a_damaged_soundfont_is_refused_before_a_renderer_takes_another(
     tmp_path: Path, kind: type[SoundFontBank], monkeypatch: pytest.MonkeyPatch
@@ -159,6 +174,16 @@ def test_a_damaged_soundfont_is_refused_before_a_renderer_takes_another(
         damaged.write_bytes(content)
         with pytest.raises(CorpusError, match=rf"damaged\.sf2 .*{reason}"):
             kind(damaged)
+
+
+def test_a_soundfont_that_is_damaged_inside_is_one_sentence(tmp_path: Path) -> None:
+    """The zones of the third instrument end beyond the last one: a panic of the library, no exception."""
+    content = bytearray(embedded_soundfont().read_bytes())
+    fourth = content.index(b"inst") + 8 + 3 * 22
+    content[fourth + 20 : fourth + 22] = b"\xff\xff"
+    (tmp_path / "damaged.sf2").write_bytes(content)
+    with pytest.raises(CorpusError, match=r"damaged\.sf2 cannot be played \(range end index 65535"):
+        SoundFontBank(tmp_path / "damaged.sf2").render(SCALE[:1], "violin", RATE, 1.0)
 
 
 @pytest.mark.skipif(shutil.which("fluidsynth") is not None, reason="FluidSynth is installed")

@@ -7,23 +7,21 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from datamodules.corpora.building import BuildJob, BuildPlan, CorpusSource, is_intact, write_item
+from datamodules.corpora.building import is_intact
 from datamodules.corpora.corpus import Corpus, CorpusError, Item, write_index
 from datamodules.corpora.inspection import damaged_files, read_checksums, skipped_reasons
-from datamodules.corpora.journal import Built
 from datamodules.corpora.rendering import RenderedCorpus
 from datamodules.scores.midi_folder import MidiFolder
 from runtime.errors import UserError
 from runtime.files import one_at_a_time
-from runtime.hashing import FileHashes, sha256_of
+from runtime.hashing import sha256_of
 from runtime.workers import DIED
+from tests.datamodules.fates import Fates
 from tests.datamodules.made_up import tune, write_midi
 
 ROOT = Path(__file__).parents[3]
@@ -224,48 +222,6 @@ def test_a_corpus_where_nothing_is_usable_leaves_no_folder(tmp_path: Path, corpo
     with pytest.raises(CorpusError, match=r"no usable audio of flute, violin: skipped a\.mid: not a"):
         prepare(tmp_path / "midi", corpora)
     assert not list(corpora.glob("rendered-*"))
-
-
-@dataclass(frozen=True)
-class FateJob(BuildJob):
-    """Writes one item, or ends in another way."""
-
-    name: str
-
-    def run(self, root: Path) -> Built:
-        match self.name:
-            case "broken":
-                raise KeyError("what no one expects of a file")
-            case "aborts":
-                os.abort()
-            case "leads out":
-                return Built((self._written(root, "../../../../../out"),), ("",))
-        item = self._written(root, self.name)
-        return Built((item,), (sha256_of(root / "audio" / f"{item.stem}.wav"),))
-
-    def _written(self, root: Path, piece: str) -> Item:
-        item = Item("train", "monophonic", piece, "flute", "default", 16000, -30.0)
-        write_item(root, item, np.zeros(16000), 16000)
-        return item
-
-
-class Fates(CorpusSource):
-    name = "fates"
-    instruments = ("flute",)
-
-    def __init__(self, *fates: str) -> None:
-        self.fates = fates
-
-    def describe(self, hashes: FileHashes) -> dict[str, Any]:
-        return {"fates": self.fates}
-
-    def licences(self) -> list[str]:
-        return []
-
-    def plan(
-        self, sample_rate: int, cache: Path, hashes: FileHashes, workers: int | None, progress: bool
-    ) -> BuildPlan:
-        return BuildPlan([FateJob(fate) for fate in self.fates], (), 0)
 
 
 def test_a_job_that_fails_in_any_way_is_a_skipped_row_and_nothing_else(corpora: Path) -> None:

@@ -192,6 +192,16 @@ def test_links_are_followed_and_loops_and_stray_files_are_listed(root: Path, tmp
     }
 
 
+def test_corpora_among_the_recordings_are_no_instrument(root: Path) -> None:
+    first, second = (build(root, root / "corpora") for _ in range(2))
+    assert first.root == second.root and second.instruments == ("flute", "own guitar")
+    parts = RecordingsCorpus(root, part_s=1.0)
+    reasons = dict(parts._search()[1])
+    assert parts.instruments == second.instruments and reasons == {
+        f"corpora/{first.root.name}": "a corpus, and no recordings"
+    }
+
+
 def test_names_that_are_long_or_no_text_become_names_that_every_tool_reads(tmp_path: Path) -> None:
     names = ["n" * 250, "two\nlines", os.fsdecode(b"no text \xff")]
     for seed, name in enumerate(names):

@@ -6,13 +6,24 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from datamodules.audio.files import write_wav
 from experiments.command_line.checking import check
 from experiments.command_line.help_page import EXAMPLES, LINES, PURPOSES, page
 from experiments.command_line.keys import RANGE_TEST, SECTIONS
 from experiments.command_line.resolver import resolve
 from experiments.run import main
+
+
+@pytest.fixture(autouse=True)
+def recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folders that the page speaks of."""
+    for folder in ("takes", "DIR"):
+        write_wav(tmp_path / folder / "guitar" / "a.wav", np.zeros(100), 16000)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("command", PURPOSES)

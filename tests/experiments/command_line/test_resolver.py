@@ -116,6 +116,23 @@ def test_layers_are_merged_as_the_parser_does() -> None:
     assert merged(layers) == {"a": {"b": 2, "c": [1, 2]}, "d": None}
 
 
+def test_a_class_has_one_fingerprint_by_whichever_path_it_is_named() -> None:
+    short, long, other = (
+        resolve(["--config", "ddsp", "--model.class_path", path]).fingerprint
+        for path in (
+            "lightning_modules.DDSPModule",
+            "lightning_modules.ddsp.module.DDSPModule",
+            "lightning_modules.MambaMuseModule",
+        )
+    )
+    assert short == long == resolve(["--config", "ddsp"]).fingerprint != other
+    tests = [
+        resolve(["--config", "ddsp", "--data.class_path", path]).test_fingerprint
+        for path in ("datamodules.PairedDataModule", "datamodules.data_module.PairedDataModule")
+    ]
+    assert len(set(tests)) == 1
+
+
 def test_a_fingerprint_is_of_what_decides(tmp_path: Path) -> None:
     def fingerprints(*options: str) -> tuple[str, str]:
         resolved = resolve(["--config", "ddsp", *options])

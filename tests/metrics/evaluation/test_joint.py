@@ -35,6 +35,7 @@ def test_no_nearer_than_a_copy_but_elsewhere_still_beats_the_copy():
 
 def test_equal_instruments_leave_nothing_to_transfer():
     assert math.isnan(timbre_score(TimbreDistances(0.0, 0.0, 0.0)))
+    assert math.isnan(timbre_score(TimbreDistances(0.3, 0.3, 1.2e-7))), "a resynthesis, but for rounding"
 
 
 def test_the_joint_score_is_a_harmonic_mean():
