@@ -105,7 +105,8 @@ def _signature(path: str) -> Signature:
         own = keys.TRAINER_RANGES
     elif definition.source.name.startswith("torch.optim."):
         own = keys.OPTIMIZER_RANGES
-    return Signature({**signature.parameters, **own}, signature.is_complete)
+    parameters: dict[str, Any] = {**signature.parameters, **own}
+    return Signature(parameters, signature.is_complete)
 
 
 def _check_arguments(signature: Signature, given: Any, name: str, before: Any) -> None:

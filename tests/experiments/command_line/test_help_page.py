@@ -36,18 +36,8 @@ def test_a_page_is_short_and_its_examples_are_right(command: str, capsys: pytest
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.option)
-def test_every_option_of_the_page_exists(line, tmp_path: Path) -> None:
-    (tmp_path / "violin").mkdir()
-    (tmp_path / "violin" / "take.wav").touch()
-    values = {
-        "DIR": str(tmp_path),
-        "INSTRUMENT": "violin",
-        "N": "1",
-        "SHARE": "0.5",
-        "RATE": "0.5",
-        "NAME": "ddsp",
-        "SCALE": "demo",
-    }
+def test_every_option_of_the_page_exists(line) -> None:
+    values = {"N": "1", "SHARE": "0.5", "RATE": "0.5", "NAME": "ddsp", "SCALE": "demo"}
     words = shlex.split(line.option)
     if words[0] in ("--trainer.accelerator", "--trainer.precision"):
         words[1] = re.split(",| ", line.meaning)[0]
