@@ -197,17 +197,22 @@ class TransferDataModule(L.LightningDataModule):
         )
 
     def _note_without_pairs(self) -> str:
-        own = self.resynthesised and (
-            f"validation and test compare the resynthesis of {' and '.join(self.resynthesised)} with the "
-            "recordings themselves"
-        )
-        others = self.instrument_pairs and (
-            "transfers between instruments have no targets, so that metrics which need one are left out, and "
-            "the others compare the notes with the source and the timbre with the reference"
-        )
-        consequences = "; ".join(filter(None, (own, others, self.training_without_pairs)))
+        consequences = []
+        if self.resynthesised:
+            names = " and ".join(self.resynthesised)
+            consequences.append(
+                f"validation and test compare the resynthesis of {names} with the recordings themselves"
+            )
+        if self.instrument_pairs:
+            consequences.append(
+                "transfers between instruments have no targets, so that metrics which need one are left out, "
+                "and the others compare the notes with the source and the timbre with the reference"
+            )
+        if self.training_without_pairs:
+            consequences.append(self.training_without_pairs)
         return (
-            f"Note: {self.corpus_root} has no piece on both a source and a target instrument: {consequences}."
+            f"Note: {self.corpus_root} has no piece on both a source and a target instrument: "
+            f"{'; '.join(consequences)}."
         )
 
     # ------------------------------------------------------------------ loaders

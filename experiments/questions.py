@@ -43,12 +43,12 @@ def export(folder: Path, options: Sequence[str]) -> int:
         raise UserError(f"{folder} is there already and not empty; give the name of a new folder.")
     resolved = resolve(options)
     from experiments.command_line.cli import SuiteCLI
-    from metrics.evaluation.questions import ANSWERS, Questions, write_questions
+    from metrics.evaluation.questions import ANSWERS, Question, Questions, write_questions
 
     data = SuiteCLI([], run=False, resolved=resolved).datamodule
     data.prepare_data()
     data.setup("test")
-    questions = []
+    questions: list[Question] = []
     for batch in data.test_dataloader():
         questions += write_questions(folder, batch, len(questions), data.instruments, data.sample_rate)
     Questions(tuple(options), data.sample_rate, tuple(questions)).write(folder)

@@ -34,8 +34,9 @@ def layer_of(folder: str | None, target: str | None, config: Mapping[str, Any]) 
     data = config.get("data", {}).get("init_args", {})
     tracks = data.get("tracks") or ["monophonic"]
     root = str(Path(folder).expanduser())
-    of_corpus = {"root": root, "track": "monophonic" if "monophonic" in tracks else tracks[0]}
-    known = RecordingsCorpus(**of_corpus).instruments
+    track = "monophonic" if "monophonic" in tracks else tracks[0]
+    known = RecordingsCorpus(root, track=track).instruments
+    of_corpus = {"root": root, "track": track}
     plays_one = len(data.get("target_instruments") or ()) == 1
     layer: dict[str, Any] = {
         "data": {

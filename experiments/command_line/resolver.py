@@ -119,7 +119,7 @@ def resolve(arguments: Sequence[str]) -> ResolvedConfig:
     scale = _known_scale(chosen[-1]) if chosen else DEFAULT_SCALE
     files = [find(name) for name in configs]
     parts = dict.fromkeys(part for file in files for part in with_bases(file))
-    layers = [layer for path in [BASE, *parts] for layer in _layers(path, scale)]
+    layers: Sequence[Mapping[str, Any]] = [x for path in [BASE, *parts] for x in _layers(path, scale)]
     if recordings or target:
         layers = on_own_recordings(layers, options, recordings, target)
     return ResolvedConfig("+".join(map(run_name, files)), scale, layers, options)

@@ -78,7 +78,10 @@ def test_silence_stays_silence(small_module, tone_batch):
 
 
 def test_silence_around_a_take_changes_nothing_within(small_module, tone_batch):
-    """Phases may begin elsewhere, so spectra are compared."""
+    """Phases may begin elsewhere, so magnitudes are compared, down to 30 dB below the loudest.
+
+    Below that, the first frame has what the cut at its start spreads, which depends on the phase.
+    """
     train(small_module, tone_batch, 8)
     take = torch.cat([gain * tone()[:, :8_000] for gain in (1.0, 0.3, 0.7)], dim=1)
     with torch.inference_mode():
@@ -90,7 +93,7 @@ def test_silence_around_a_take_changes_nothing_within(small_module, tone_batch):
         for audio in (alone, within)
     ]
     loudest = spectra[0].max()
-    in_db = [20 * torch.log10(spectrum.clamp(min=loudest / 50)) for spectrum in spectra]
+    in_db = [20 * torch.log10(spectrum.clamp(min=loudest / 30)) for spectrum in spectra]
     assert loudest > 1e-2
     torch.testing.assert_close(in_db[1], in_db[0], atol=1.0, rtol=0)
 
