@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,8 @@ from runtime.messages import say
 from runtime.paths import files_below, require_writable
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from datamodules.audio.stored import StoredAudio
     from lightning_modules.audio_transfer import AudioTransfer
     from lightning_modules.transfer_module import TimbreTransferModule
@@ -31,6 +34,10 @@ CHUNK_S = 30.0
 PICTURE_S = 60.0
 """Seconds of a result that are drawn."""
 seconds_of_chunk = Number(float, "a number of seconds, 2 or more", lambda value: value >= 2)
+
+
+Advance = Callable[[float], None]
+"""Is told how much has been done."""
 
 
 class Recording(NamedTuple):
@@ -48,9 +55,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _list_options(options)
     recordings = find_recordings(options.input, options.output)
     transfer = _load(options)
-    failures = [
-        failure for one in _with_progress(recordings) if (failure := _attempt(transfer, one, options))
-    ]
+    failures = []
+    with _progress() as progress:
+        task = progress.add_task("Transferring", total=len(recordings))
+        for number, recording in enumerate(recordings):
+            failure = _attempt(transfer, recording, options, lambda share: progress.advance(task, share))
+            failures += [failure] if failure else []
+            progress.update(task, completed=number + 1)
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     n_written, rate = len(recordings) - len(failures), _output_rate(transfer, options)
@@ -180,12 +191,13 @@ def _require_proper_outputs(recordings: list[Recording]) -> None:
 
 
 def _load(options: argparse.Namespace) -> AudioTransfer:
-    from datamodules.audio.files import read_audio
+    from datamodules.audio.stored import store_audio
     from lightning_modules.audio_transfer import AudioTransfer, set_options
 
     module = _load_module(options)
     set_options(module, options.option)
-    references = [read_audio(path, module.sample_rate)[0] for path in options.reference]
+    folder = Path(tempfile.gettempdir())
+    references = [store_audio(path, module.sample_rate, folder)[0] for path in options.reference]
     return AudioTransfer(module, references, options.instrument, options.chunk_s)
 
 
@@ -224,12 +236,14 @@ def _output_rate(transfer: AudioTransfer, options: argparse.Namespace) -> int:
     return options.sample_rate or transfer.module.sample_rate
 
 
-def _attempt(transfer: AudioTransfer, recording: Recording, options: argparse.Namespace) -> str | None:
+def _attempt(
+    transfer: AudioTransfer, recording: Recording, options: argparse.Namespace, advance: Advance
+) -> str | None:
     """Transfer a recording; gives a sentence if it failed and the others of its folder may go on."""
     import torch
 
     try:
-        _transfer_file(transfer, recording, options)
+        _transfer_file(transfer, recording, options, advance)
     except UserError as error:
         if recording.source == options.input:
             raise
@@ -252,7 +266,9 @@ def _with_traceback(recording: Recording, error: Exception) -> str:
     return f"{recording.source} could not be transferred: {what} (the traceback is in {log})"
 
 
-def _transfer_file(transfer: AudioTransfer, recording: Recording, options: argparse.Namespace) -> None:
+def _transfer_file(
+    transfer: AudioTransfer, recording: Recording, options: argparse.Namespace, advance: Advance
+) -> None:
     from datamodules.audio.stored import require_room_in_wav, store_audio, write_stored
 
     rate, output_rate = transfer.module.sample_rate, _output_rate(transfer, options)
@@ -260,7 +276,10 @@ def _transfer_file(transfer: AudioTransfer, recording: Recording, options: argpa
     folder.mkdir(parents=True, exist_ok=True)
     sources = store_audio(recording.source, rate, folder, mix=options.channels == "mix")
     require_room_in_wav(recording.source, len(sources), len(sources[0]) * output_rate / rate)
-    results = [_transferred(transfer, source, folder) for source in sources]
+    n_samples = sum(map(len, sources))
+    results = [
+        _transferred(transfer, source, folder, lambda count: advance(count / n_samples)) for source in sources
+    ]
     _warn_of_silence(recording, sources, results, rate)
     gain = _unclipping_gain(results, recording)
     write_stored(recording.output, results, rate, output_rate, gain)
@@ -268,12 +287,13 @@ def _transfer_file(transfer: AudioTransfer, recording: Recording, options: argpa
         _draw(recording, sources[0], results[0], rate)
 
 
-def _transferred(transfer: AudioTransfer, source: StoredAudio, folder: Path) -> StoredAudio:
+def _transferred(transfer: AudioTransfer, source: StoredAudio, folder: Path, advance: Advance) -> StoredAudio:
     from datamodules.audio.stored import StoredAudio
 
     result = StoredAudio(folder)
     for block in transfer(source):
         result.append(block)
+        advance(len(block))
     return result
 
 
@@ -306,12 +326,11 @@ def _draw(recording: Recording, source: StoredAudio, result: StoredAudio, rate: 
     save_picture(recording.output.with_suffix(".png"), panels, rate, recording.source.name)
 
 
-def _with_progress(recordings: list[Recording]) -> Iterator[Recording]:
+def _progress() -> Progress:
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    hidden = len(recordings) == 1
-    yield from track(recordings, "Transferring", console=Console(stderr=True), disable=hidden)
+    return Progress(console=Console(stderr=True))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from torch import Tensor
 from datamodules.audio.levels import gain_to, level_of
 from datamodules.audio.samples import Samples, blocks_of
 from lightning_modules.transfer_module import TimbreTransferModule
+from runtime.arguments import finite_float
 from runtime.errors import UserError, nearest
 from runtime.messages import say
 
@@ -36,7 +37,7 @@ class AudioTransfer:
 
     Args:
         module: the transfer.
-        references: ``(R,)`` audio at the module's rate each; more than one for modules that average them.
+        references: mono audio at the module's rate; more than one for modules that average them.
         instrument: name of the wanted instrument, for modules that know several; ``None`` leaves it out.
         chunk_s: seconds of audio at a time; infinity for all at once.
 
@@ -48,7 +49,7 @@ class AudioTransfer:
     def __init__(
         self,
         module: TimbreTransferModule,
-        references: Sequence[np.ndarray] = (),
+        references: Sequence[Samples] = (),
         instrument: str | None = None,
         chunk_s: float = math.inf,
     ) -> None:
@@ -93,7 +94,7 @@ class AudioTransfer:
             return 0.0
         return gain_to(self.module.corpus_db, level.loudness_db, level.peak)
 
-    def _usable(self, references: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _usable(self, references: Sequence[Samples]) -> list[np.ndarray]:
         """The references at the level of the corpus, none of them longer than is used."""
         name, n_samples = type(self.module).__name__, round(REFERENCE_S * self.module.sample_rate)
         if references and not self.module.takes_reference:
@@ -164,7 +165,7 @@ class Option(NamedTuple):
 def options_of(module: TimbreTransferModule) -> list[Option]:
     """List the options of a module: the fields of its ``adaptation``, each annotated with its range.
 
-    A field is a truth value, or ``Annotated[float, number]`` with one of the numbers of `runtime.arguments`.
+    A field is a truth value, a number, or ``Annotated[float, number]``, a number of `runtime.arguments`.
     """
     if module.adaptation is None:
         return []
@@ -173,8 +174,8 @@ def options_of(module: TimbreTransferModule) -> list[Option]:
     sentences = {one.arg_name: " ".join((one.description or "").split()) for one in documented}
     options = []
     for name, annotation in get_type_hints(kind, include_extras=True).items():
-        [number] = getattr(annotation, "__metadata__", [None])
-        read, wanted = (number, number.wanted) if number else (_truth, "true or false")
+        [number] = getattr(annotation, "__metadata__", [finite_float])
+        read, wanted = (_truth, "true or false") if annotation is bool else (number, number.wanted)
         options.append(Option(name, read, wanted, getattr(module.adaptation, name), sentences.get(name, "")))
     return options
 

@@ -36,7 +36,7 @@ class StoredAudio:
 
     def append(self, samples: np.ndarray) -> None:
         """Add ``(T,)`` samples at the end."""
-        content = memoryview(np.ascontiguousarray(samples, dtype=np.float32)).cast("B")
+        content = memoryview(np.ascontiguousarray(samples, dtype=np.float32).tobytes())
         while content:  # a system writes 2 GiB at a time at most
             content = content[self._file.write(content) :]
         self._n_samples += len(samples)

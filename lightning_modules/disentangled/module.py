@@ -25,6 +25,8 @@ from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 
 N_MELS = 64
+NOISE_DB = (10.0, 60.0)
+"""Range of the signal-to-noise ratio of what the encoders hear in training, in dB: recordings have noise."""
 
 
 class Embeddings(NamedTuple):
@@ -54,6 +56,13 @@ class Forward(NamedTuple):
 def views_of(content: Tensor) -> list[Tensor]:
     """The parts of content that must not tell the instrument: means ``(S, E)``, patches ``(S · M, E)``."""
     return [content.mean(1), content.flatten(0, 1)]
+
+
+def in_noise(audio: Tensor) -> Tensor:
+    """Add white noise to each of ``(S, T)``, as much softer than the audio as a draw from `NOISE_DB` says."""
+    snr_db = torch.empty(len(audio), 1, device=audio.device).uniform_(*NOISE_DB)
+    level = audio.square().mean(-1, keepdim=True).sqrt() * 10 ** (-snr_db / 20)
+    return audio + level * torch.randn_like(audio)
 
 
 class DisentangledModule(AdversarialModule[Forward]):
@@ -150,7 +159,10 @@ class DisentangledModule(AdversarialModule[Forward]):
     # ------------------------------------------------------------------------------------------ training
 
     def forward_batch(self, batch: TransferBatch) -> Forward:
-        """Rebuild every whole slice of the batch and, where there are targets, transfer the sources."""
+        """Rebuild every whole slice of the batch and, where there are targets, transfer the sources.
+
+        In training the encoders hear the slices in white noise, and the decoder is to play them without it.
+        """
         paired = batch.target is not None
         sources = self.whole_slices(batch.source)
         others = self.whole_slices(batch.reference if batch.target is None else batch.target)
@@ -158,9 +170,9 @@ class DisentangledModule(AdversarialModule[Forward]):
             batch.source_instrument.repeat_interleave(len(sources) // len(batch.source)),
             batch.target_instrument.repeat_interleave(len(others) // len(batch.source)),
         ])  # fmt: skip
-        spectra = self.representation.analyse(torch.cat([sources, others]), self.sample_rate)
-        embeddings = self._embedded(spectra, classes)
-        levels = self.normalisation.level(self._magnitude(spectra))
+        slices = torch.cat([sources, others])
+        embeddings = self.embed(in_noise(slices) if self.training else slices, classes)
+        levels = self.normalisation.level(self.representation.fourier(slices).abs())
         content, styles = embeddings.content, embeddings.styles
         rebuilt = self._decoded(content, styles, levels)
         n_pairs = len(sources) if paired else 0
@@ -175,10 +187,7 @@ class DisentangledModule(AdversarialModule[Forward]):
 
     def embed(self, slices: Tensor, classes: Tensor) -> Embeddings:
         """Style and content of slices with context, see `whole_slices`."""
-        return self._embedded(self.representation.analyse(slices, self.sample_rate), classes)
-
-    def _embedded(self, spectra: Tensor, classes: Tensor) -> Embeddings:
-        normalised = self.normalisation(spectra)
+        normalised = self.normalisation(self.representation.analyse(slices, self.sample_rate))
         return Embeddings(self.content_encoder(normalised), self.style_encoder(normalised), classes)
 
     def style(self, recording: Tensor) -> Tensor:
@@ -305,9 +314,6 @@ class DisentangledModule(AdversarialModule[Forward]):
         if self.training:
             return self.decoder(content, styles, levels)
         return self.decoder.generate(content, styles)
-
-    def _magnitude(self, spectra: Tensor) -> Tensor:
-        return spectra[:, : self.representation.n_fourier_bins].abs()
 
     def whole_slices(self, audio: Tensor) -> Tensor:
         """Slices of ``(B, T)`` with context, as long as those of a transfer: `layers.slices.whole_slices`."""

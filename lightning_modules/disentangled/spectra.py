@@ -24,6 +24,12 @@ FLOOR = 3e-3
 _RANGE = math.log(1 / FLOOR)
 LOUDEST = 1.8
 """The largest level: 40 dB above a bin's standard deviation."""
+SMALLEST_DEVIATION = 1e-2
+"""The least that a bin is divided by, relative to the largest deviation of all bins: −40 dB.
+
+Rendered music leaves some bins nearly empty. Divided by what little there is, the faintest noise of a
+recording would be the loudest part of its spectrum.
+"""
 
 
 class Representation:
@@ -63,9 +69,14 @@ class Representation:
         return (n_frames - 1) * self.hop
 
     @in_float32
+    def fourier(self, audio: Tensor) -> Tensor:
+        """``(B, context + T + context)``, ``T`` a multiple of the hop → complex ``(B, F, T / hop + 1)``."""
+        return amplitude_stft(audio, self.n_fft, self.hop)
+
+    @in_float32
     def analyse(self, audio: Tensor, sample_rate: int) -> Tensor:
-        """``(B, context + T + context)``, ``T`` a multiple of the hop → complex ``(B, K, T / hop + 1)``."""
-        fourier = amplitude_stft(audio, self.n_fft, self.hop)
+        """Transform the audio of `fourier` to both, complex ``(B, K, T / hop + 1)``."""
+        fourier = self.fourier(audio)
         n_frames = fourier.shape[-1]
         semitones = constant_q(audio, sample_rate, self.hop, n_frames, self.context, self.n_semitones)
         return torch.cat([fourier, semitones], dim=1)
@@ -101,8 +112,7 @@ class Normalisation(nn.Module):
     def adopt(self, statistics: Statistics) -> None:
         """Use the statistics of a corpus, each ``(2, K)``."""
         self.mean.copy_(statistics.mean)
-        # A bin that is empty in the whole corpus stays so.
-        self.std.copy_(statistics.std.clamp(min=1e-6))
+        self.std.copy_(statistics.std.clamp(min=SMALLEST_DEVIATION * float(statistics.std.max())))
 
     def forward(self, spectra: Tensor) -> Tensor:
         """Complex ``(B, K, N)`` → normalised ``(B, 2, K, N)``."""

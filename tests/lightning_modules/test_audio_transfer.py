@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -90,6 +92,27 @@ def test_silence_around_a_source_does_not_change_its_level() -> None:
     assert heard[0] == pytest.approx(heard[1], rel=0.02)
 
 
+GROWTH = """
+import resource, sys
+import numpy as np
+from lightning_modules.audio_transfer import AudioTransfer
+from tests.lightning_modules.test_audio_transfer import BUILDERS, melody
+
+transfer = AudioTransfer(BUILDERS["ddsp"]().eval(), chunk_s=10.0)
+for n_times in (8, 24):
+    source = np.tile(melody(16_000, 4.0), n_times)
+    assert sum(len(block) for block in transfer(source)) == len(source)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_length_of_a_source() -> None:
+    """Transferred at once, the longer one takes 140 MB more."""
+    ran = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True)
+    short_mb, long_mb = map(float, ran.stdout.split())
+    assert long_mb < short_mb + 60
+
+
 @dataclass
 class Knobs:
     """What can be turned.
@@ -98,17 +121,19 @@ class Knobs:
         shift: how much higher the result is, in
             semitones.
         octaves: whether octaves count.
+        free: has no range.
     """
 
     shift: Annotated[float, float_within(-12, 12)] = 0.0
     octaves: bool = True
+    free: float = 1.5
 
 
 def test_options_set_the_modules_adaptation() -> None:
     module = TimbreTransferModule(16000)
     module.adaptation = Knobs()
     set_options(module, ["shift=-2.5", "octaves=false"])
-    assert module.adaptation == Knobs(-2.5, False)
+    assert module.adaptation == Knobs(-2.5, False, 1.5)
     with pytest.raises(UserError, match="Did you mean 'shift'"):
         set_options(module, ["shfit=1"])
     for text in ("much", "nan", "-13"):
@@ -128,6 +153,8 @@ def test_options_are_described_with_their_ranges() -> None:
         "      how much higher the result is, in semitones.",
         "  octaves=true  (true or false)",
         "      whether octaves count.",
+        "  free=1.5  (a finite number)",
+        "      has no range.",
     ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import lightning as L
 import pytest
+import torch
 
 import lightning_modules
 from datamodules.corpora.rendering import RenderedCorpus
@@ -40,6 +41,14 @@ def test_a_timbre_space_is_made_before_the_evaluation_begins(
     assert start.found
     assert "Training the timbre space" in capfd.readouterr().err
     assert "val/joint_score" in trainer.callback_metrics  # a validation that stands alone is thorough
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    assert (
+        checkpoint["corpus_db"] == tiny_source.loudness_db
+    )  # to which a source is brought before a transfer
+    loaded = Copy(TINY_SAMPLE_RATE)
+    loaded.on_load_checkpoint({"corpus_db": -30.0})
+    assert loaded.corpus_db == -30.0
 
 
 @pytest.mark.parametrize("name", lightning_modules.__all__)

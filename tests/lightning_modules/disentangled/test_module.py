@@ -6,6 +6,7 @@ import torch
 from datamodules.corpora.corpus import CorpusError
 from datamodules.features.spectrum_statistics import Statistics
 from lightning_modules.disentangled.losses import LossWeights
+from lightning_modules.disentangled.module import in_noise
 from lightning_modules.layers.network_size import NetworkSizeError
 from tests.lightning_modules.disentangled.conftest import HOP, INSTRUMENTS, N_FFT, N_SAMPLES, build, tone
 
@@ -62,6 +63,20 @@ def test_a_batch_of_one_class_has_finite_terms_and_gradients(module, pair_batch)
     assert terms["margin"] == 0
     for parameter in module.parameters():
         assert parameter.grad is None or parameter.grad.isfinite().all()
+
+
+def test_the_encoders_hear_noise_in_training_and_the_decoder_is_to_play_without(module, pair_batch):
+    clean, levels = (
+        getattr(module.eval().forward_batch(pair_batch), name) for name in ("embeddings", "levels")
+    )
+    noisy = module.train().forward_batch(pair_batch)
+    assert torch.equal(noisy.levels, levels)
+    assert not torch.allclose(noisy.embeddings.content, clean.content, atol=1e-3)
+    silence = torch.zeros(2, 500)
+    assert torch.equal(in_noise(silence), silence)
+    audio = tone(300.0, n_samples=40_000).expand(200, -1)
+    snr_db = 10 * (audio.square().mean(-1) / (in_noise(audio) - audio).square().mean(-1)).log10()
+    assert 9.5 < snr_db.min() < 15 and 55 < snr_db.max() < 60.5
 
 
 def test_pairs_are_transferred_with_the_style_of_the_reference(module, pair_batch):
@@ -132,8 +147,7 @@ class Telling(torch.nn.Module):
 
     def hear(self, part):
         module = self.module[0]
-        spectra = module.representation.analyse(part, module.sample_rate)
-        self.levels = module.normalisation.level(module._magnitude(spectra))
+        self.levels = module.normalisation.level(module.representation.fourier(part).abs())
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -66,6 +66,17 @@ def test_spectra_are_normalised_by_their_own_statistics(audio):
     torch.testing.assert_close(real.std(-1), torch.ones(317), atol=1e-3, rtol=1e-3)
 
 
+def test_bins_that_are_nearly_empty_in_the_corpus_do_not_amplify_noise():
+    """Where the corpus has nothing, noise 60 dB below its loudest bin is no louder than music elsewhere."""
+    normalisation = Normalisation(REPRESENTATION.n_bins)
+    deviation = torch.full((2, 317), 1e-9)
+    deviation[:, 20:40] = 0.1
+    normalisation.adopt(Statistics(torch.zeros(2, 317), deviation))
+    noise, music = (torch.full((1, 317, 5), level, dtype=torch.complex64) for level in (1e-4, 0.1))
+    assert normalisation(noise).abs().max() <= 0.1 + 1e-6
+    assert normalisation(music)[:, 0, 20:40].mean() == pytest.approx(1)
+
+
 def test_magnitudes_come_back_from_levels(audio, normalisation):
     magnitude = REPRESENTATION.analyse(audio, RATE)[:, :257].abs()
     torch.testing.assert_close(

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from callbacks.curriculum import Curriculum, Schedule
+from datamodules.features.spectrum_statistics import Statistics
 from experiments.command_line.cli import SuiteCLI
 from lightning_modules.disentangled.losses import LossWeights
+from lightning_modules.disentangled.spectra import parts
 from tests.lightning_modules.disentangled.conftest import build
 from tests.losses import assert_validation_logs_the_losses
 from tests.trainers import fit
@@ -85,19 +87,38 @@ def test_one_run_crosses_all_four_phases(shipped, pair_batch):
     ]
 
 
-def test_one_batch_is_learned_also_where_it_is_generated(pair_batch):
+def test_one_batch_is_learned_also_where_it_is_generated_and_heard_in_noise(pair_batch):
+    """The corpus is empty between the partials of its tones, as rendered music is, and a recording is not."""
     module = build(loss_weights=LossWeights(hsic=0, info_nce=0, margin=0, adversarial=0))
+    spectra = parts(module.representation.analyse(pair_batch.target, module.sample_rate))
+    module.normalisation.adopt(Statistics(spectra.mean((0, 3)), spectra.std((0, 3))))
+    module.known[:] = True
 
     def generated():
         with torch.no_grad():
             terms = module.eval().generator_terms(module.forward_batch(pair_batch))
         return terms["convergence"].item(), terms["transfer"].item()
 
-    module.known[:] = True
+    def magnitude(audio):
+        with torch.no_grad():
+            heard = module.eval().transfer(audio, pair_batch.reference)
+        return module.representation.fourier(heard).abs()
+
     before = generated()
     fit(module.train(), [pair_batch] * 150)
     after = generated()
     assert after[0] < 0.5 * before[0] and after[1] < 0.5 * before[1]
+
+    source = pair_batch.source
+    noise = source.square().mean().sqrt() * torch.randn(source.shape, generator=torch.manual_seed(0))
+    clean = magnitude(source)
+    for snr_db in (60, 40, 30, 20):
+        heard = magnitude(source + noise * 10 ** (-snr_db / 20))
+        level_db = 10 * (heard.square().sum() / clean.square().sum()).log10()
+        alike = torch.cosine_similarity(heard.flatten(), clean.flatten(), dim=0)
+        assert abs(level_db) < 2 and alike > 0.95, snr_db
+    clipped = magnitude((8 * source).clamp(-1, 1))
+    assert torch.cosine_similarity(clipped.flatten(), clean.flatten(), dim=0) > 0.8
 
 
 def test_the_discriminator_leaves_its_initial_loss(pair_batch):
