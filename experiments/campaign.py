@@ -41,19 +41,19 @@ PAGE = "leaderboard.html"
 LOOK_EVERY_S = 1.0
 
 
-class Job(NamedTuple):
+class PlannedRun(NamedTuple):
     """One process to run."""
 
-    name: str
-    """As it is shown, and called in the logs' folder."""
+    title: str
+    """Its name on the screen and in the folder of logs."""
     arguments: tuple[str, ...]
     """Of ``python -m experiments.run``."""
     minutes: float
     """Of processor time, about."""
     after: str | None = None
-    """Name of a job that has to end well before."""
+    """Title of a run that has to end well before."""
     tests: ResolvedConfig | None = None
-    """The run whose best checkpoint is tested; looked for when the job starts, as it may not be there yet."""
+    """The run whose best checkpoint is tested; looked for when the run starts, as it may not be there yet."""
 
 
 class Settings(NamedTuple):
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings.runs_dir.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(settings.runs_dir / f"{LOGS}.lock", timeout=0):
-            failed = Campaign(settings).run(list(jobs(listed, settings)))
+            failed = Campaign(settings).run(list(planned_runs(listed, settings)))
     except Timeout as error:
         raise UserError(
             f"Another campaign is at work in {settings.runs_dir}; wait for it, or give another --runs_dir."
@@ -112,8 +112,8 @@ def _parser() -> argparse.ArgumentParser:
 # ---------------------------------------------------------------------- what is left to do
 
 
-def jobs(listed: ExperimentList, settings: Settings) -> Iterator[Job]:
-    """The jobs of a list that no finished run answers.
+def planned_runs(listed: ExperimentList, settings: Settings) -> Iterator[PlannedRun]:
+    """The runs of a list that are not finished yet.
 
     Args:
         listed: what to train and test.
@@ -126,21 +126,21 @@ def jobs(listed: ExperimentList, settings: Settings) -> Iterator[Job]:
             arguments = _rest_of_run(entry, options, settings)
             if not arguments:
                 continue
-            job = Job(_job_name(entry.name, seed), arguments, entry.minutes)
+            run = PlannedRun(_title(entry.name, seed), arguments, entry.minutes)
             if entry.tests is not None:
                 trained = entries[entry.tests]
                 of = resolve(_command(trained, _options(trained, seed, settings, listed.options), settings))
-                job = job._replace(after=_job_name(trained.name, seed), tests=of)
-            yield job
+                run = run._replace(after=_title(trained.name, seed), tests=of)
+            yield run
     for entry in listed.anchors:
         options = _options(entry, 0, settings)
         data = resolve(_command(entry, options, settings))
         if not all(finished_runs.find_anchor(settings.runs_dir, name, data) for name in _anchors()):
             arguments = ("anchors", *_command(entry, options, settings))
-            yield Job(f"anchors on {entry.name}", arguments, entry.minutes)
+            yield PlannedRun(f"anchors on {entry.name}", arguments, entry.minutes)
 
 
-def _job_name(experiment: str, seed: int) -> str:
+def _title(experiment: str, seed: int) -> str:
     return f"{Path(experiment).stem} seed {seed}"
 
 
@@ -180,7 +180,7 @@ def _anchors() -> list[str]:
 
 
 class Campaign:
-    """Runs jobs side by side and says what happens.
+    """Runs what is planned side by side and says what happens.
 
     Args:
         settings: see `Settings`.
@@ -193,9 +193,9 @@ class Campaign:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._began: dict[str, float] = {}
 
-    def run(self, jobs: Sequence[Job]) -> dict[str, Path]:
-        """Run all jobs, the longest first; gives the logs of those that failed, by name."""
-        waiting = sorted(jobs, key=lambda job: -job.minutes)
+    def run(self, planned: Sequence[PlannedRun]) -> dict[str, Path]:
+        """Run everything that is planned, the longest first; gives the logs of those that failed, by name."""
+        waiting = sorted(planned, key=lambda run: -run.minutes)
         self.logs.mkdir(exist_ok=True)
         self._say_plan(waiting)
         try:
@@ -208,35 +208,35 @@ class Campaign:
             raise UserError("Interrupted; the same command goes on from the last checkpoints.") from None
         return self.failed
 
-    def _start_what_can(self, waiting: list[Job]) -> None:
-        names = {job.name for job in waiting} | set(self._running)
-        for job in list(waiting):
-            if job.after in self.failed:
-                waiting.remove(job)
-                self.failed[job.name] = self.failed[job.after]
-            elif job.after not in names and len(self._running) < self.settings.jobs:
-                waiting.remove(job)
-                self._start(job)
+    def _start_what_can(self, waiting: list[PlannedRun]) -> None:
+        names = {run.title for run in waiting} | set(self._running)
+        for run in list(waiting):
+            if run.after in self.failed:
+                waiting.remove(run)
+                self.failed[run.title] = self.failed[run.after]
+            elif run.after not in names and len(self._running) < self.settings.jobs:
+                waiting.remove(run)
+                self._start(run)
 
-    def _start(self, job: Job) -> None:
-        log = self._log(job.name)
+    def _start(self, run: PlannedRun) -> None:
+        log = self._log(run.title)
         environment = os.environ | ONE_THREAD | {"MLFLOW_TRACKING_URI": self.settings.uri}
-        command = [sys.executable, "-m", "experiments.run", *job.arguments, *self._checkpoint(job)]
+        command = [sys.executable, "-m", "experiments.run", *run.arguments, *self._checkpoint(run)]
         with log.open("wb") as file:
             # A session of its own: Ctrl-C reaches it once, from here.
-            self._running[job.name] = subprocess.Popen(
+            self._running[run.title] = subprocess.Popen(
                 command, env=environment, stdout=file, stderr=file, start_new_session=True
             )
-        self._began[job.name] = time.monotonic()
-        what = {"fit": "trains", "test": "tests"}.get(job.arguments[0], "tests")
-        goes_on = " on" if "--ckpt_path" in job.arguments and what == "trains" else ""
-        self._say(f"{what}{goes_on}: {job.name} (about {job.minutes:.0f} min; {log})")
+        self._began[run.title] = time.monotonic()
+        what = {"fit": "trains", "test": "tests"}.get(run.arguments[0], "tests")
+        goes_on = " on" if "--ckpt_path" in run.arguments and what == "trains" else ""
+        self._say(f"{what}{goes_on}: {run.title} (about {run.minutes:.0f} min; {log})")
 
-    def _checkpoint(self, job: Job) -> list[str]:
-        found = job.tests and finished_runs.find(self.settings.runs_dir, job.tests)
+    def _checkpoint(self, run: PlannedRun) -> list[str]:
+        found = run.tests and finished_runs.find(self.settings.runs_dir, run.tests)
         return ["--ckpt_path", str(found.run_dir / "checkpoints" / "best.ckpt")] if found else []
 
-    def _end_what_ended(self, waiting: Sequence[Job]) -> None:
+    def _end_what_ended(self, waiting: Sequence[PlannedRun]) -> None:
         for name, process in list(self._running.items()):
             code = process.poll()
             if code is None:
@@ -256,13 +256,13 @@ class Campaign:
         for process in self._running.values():
             process.wait()
 
-    def _say_plan(self, waiting: Sequence[Job]) -> None:
-        minutes = sum(job.minutes for job in waiting)
+    def _say_plan(self, waiting: Sequence[PlannedRun]) -> None:
+        minutes = sum(run.minutes for run in waiting)
         side_by_side = self.settings.jobs
         if waiting:
             self._say(
                 f"{len(waiting)} to do, {minutes:.0f} min of processor time, {side_by_side} side by side: "
-                f"{minutes / side_by_side:.0f} min on quiet cores: {', '.join(job.name for job in waiting)}"
+                f"{minutes / side_by_side:.0f} min on quiet cores: {', '.join(run.title for run in waiting)}"
             )
         else:
             self._say("Everything is trained and tested already.")

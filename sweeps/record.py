@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from callbacks.tracking.events import Artifact, Metrics, RunStarted, StatusChanged, Tags
 from callbacks.tracking.mlflow_store import MlflowStore, Unreachable
 from callbacks.tracking.outbox import Journal, deliver
+from runtime.databases import hidden
 from runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,8 @@ class SweepRecord:
             deliver(self._journal, self._store)
         except Unreachable as error:
             raise UserError(
-                f"The tracking server {self._store.uri} does not answer ({error}); a sweep needs it to "
-                "begin: start it, or set MLFLOW_TRACKING_URI to another."
+                f"The tracking server {hidden(self._store.uri)} does not answer ({error}); a sweep needs it "
+                "to begin: start it, or set MLFLOW_TRACKING_URI to another."
             ) from error
         run_id = self._journal.delivered(self._store.uri)[0]
         assert run_id is not None
@@ -100,7 +101,7 @@ class SweepRecord:
             log.warning(
                 "The tracking server %s did not get everything (%s): "
                 "`python -m experiments.outbox send %s` sends it.",
-                self._store.uri,
+                hidden(self._store.uri),
                 error,
                 journal.run_dir,
             )

@@ -76,9 +76,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    for instrument in ("guitar", "flute", "piano", "violin"):
-        (folder / "takes" / instrument).mkdir(parents=True)
-        soundfile.write(folder / "takes" / instrument / "one.wav", [0.0] * 16_000, 16_000)
+    recordings = {"takes": ("guitar", "flute", "piano", "violin"), "music": ("jazz", "baroque")}
+    for part in (Path(name, instrument) for name, found in recordings.items() for instrument in found):
+        (folder / part).mkdir(parents=True)
+        soundfile.write(folder / part / "one.wav", [0.0] * 16_000, 16_000)
     (folder / "docs").symlink_to(ROOT / "docs")
     (folder / "requirements.lock").symlink_to(ROOT / "requirements.lock")
     return folder

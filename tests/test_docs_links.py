@@ -31,7 +31,7 @@ PACKAGES = [
 ]
 MADE_WHEN_RUN = {
     *("config.yaml", "test_config.yaml", "histories.png", "leaderboard.html", "runs/leaderboard.html"),
-    *("ddsp_small.yaml", "setup.py", "sweeps.db"),
+    *("ddsp_small.yaml", "setup.py", "sweeps.db", "envelope.py"),
 }
 """Files that a command, or the reader, makes."""
 

@@ -24,6 +24,8 @@ SCENARIOS = {
     "test_workers": "several workers of one sweep",
     "test_postgres": "the tests' own server",
     "test_docs_library": "the code of docs/library.md",
+    "test_train_sbatch": "docs/train.sbatch",
+    "test_docs_commands": "the commands of README and docs",
     "test_docs_links": "what README and docs name",
     "test_structure": "this file",
 }

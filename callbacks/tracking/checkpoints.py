@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from callbacks.tracking.checkpoint_files import read, reason
 from callbacks.tracking.mlflow_store import BEST_ALIAS, connect, default_tracking_uri, is_there
 from callbacks.tracking.outbox import DELIVERED, RUNS_DIR, Journal
+from runtime.databases import hidden
 from runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -209,11 +210,14 @@ def _of_run_id(run_id: str, runs_dir: Path) -> Path:
     folder = runs_dir / "downloaded" / run_id
     folder.mkdir(parents=True, exist_ok=True)
     uri = default_tracking_uri()
+    server = hidden(uri)
     try:
         return Path(connect(uri).download_artifacts(run_id, f"{FOLDER}/{BEST}.ckpt", str(folder)))
     except Exception as error:  # mlflow has a different error per store
         folder.rmdir()
-        raise UserError(f"There is no best checkpoint of run {run_id} on {uri}: {reason(error)}.") from error
+        raise UserError(
+            f"There is no best checkpoint of run {run_id} on {server}: {reason(error)}."
+        ) from error
 
 
 def _of_registered(address: str, runs_dir: Path) -> Path:
@@ -228,8 +232,8 @@ def _of_registered(address: str, runs_dir: Path) -> Path:
         run_id = _version(connect(uri), **parts.groupdict()).run_id
     except Exception as error:  # mlflow has a different error per store
         raise UserError(
-            f"There is no run or checkpoint in {runs_dir}/ and no registered model '{address}' on {uri}: "
-            f"{reason(error)}."
+            f"There is no run or checkpoint in {runs_dir}/ and no registered model '{address}' on "
+            f"{hidden(uri)}: {reason(error)}."
         ) from error
     return _of_run_id(run_id, runs_dir)
 

@@ -101,7 +101,7 @@ def _require_consistent(entries: tuple[ListedExperiment, ...], path: Path) -> No
         raise UserError(f"{path} lists '{name}' {count} times; keep one.")
     trained = [entry.name for entry in entries if entry.tests is None]
     for entry in entries:
-        if entry.tests not in (None, *trained):
+        if entry.tests is not None and entry.tests not in trained:
             raise UserError(
                 f"{path}: '{entry.name}' tests '{entry.tests}', which the list does not train."
                 f"{nearest(entry.tests, trained)}"

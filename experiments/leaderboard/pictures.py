@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from callbacks.tracking.mlflow_store import connect
+from callbacks.tracking.mlflow_store import Unreachable, connect
 from experiments.leaderboard.cells import heading
 from experiments.leaderboard.ranking import Ranking
 from experiments.leaderboard.systems import System
 from metrics.registry import JOINT_SCORE, Stage, measured_in
+from runtime.databases import reason
 
 SHOWN_ANCHORS = ("other_recording", "copy")
 MARKERS = "osD^vPX*<>hp"
@@ -74,9 +75,16 @@ def quality_and_cost(ranking: Ranking, columns: int = 2) -> bytes | None:
 
 
 def all_curves(found: Sequence[System], uri: str) -> list[tuple[System, Curves]]:
-    """The learning curves of every trained system that has some; of several trainings those of the first."""
-    client = connect(uri)
-    curves = [(s, read_curves(client, s.runs[0].run_id)) for s in found if not s.is_anchor]
+    """The learning curves of every trained system that has some; of several trainings those of the first.
+
+    Raises:
+        Unreachable: the server does not answer.
+    """
+    try:
+        client = connect(uri)
+        curves = [(s, read_curves(client, s.runs[0].run_id)) for s in found if not s.is_anchor]
+    except Exception as error:  # MLflow has a different error per store
+        raise Unreachable(reason(error)) from error
     return [(system, of_system) for system, of_system in curves if of_system]
 
 

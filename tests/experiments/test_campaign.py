@@ -27,7 +27,7 @@ def left(runs_dir: Path, seeds: int = 1, options: Sequence[str] = OPTIONS) -> li
     """Arguments of the jobs that are left of a list with the sixth architecture alone."""
     listed = ExperimentList((ListedExperiment(str(SIXTH), options=tuple(options)),))
     settings = campaign.Settings("demo", seeds, 2, runs_dir, "sqlite:///none.db")
-    return [job.arguments for job in campaign.jobs(listed, settings)]
+    return [run.arguments for run in campaign.planned_runs(listed, settings)]
 
 
 @pytest.fixture
@@ -211,5 +211,7 @@ def test_a_campaign_outlives_what_fails_and_names_it(
         )
         assert good["rows"] == tester["rows"]  # the same weights on the same questions
         settings = campaign.Settings("demo", 1, 2, Path("runs"), uri)
-        again = [job.name.split()[0] for job in campaign.jobs(read_list(Path("list.yaml")), settings)]
+        again = [
+            run.title.split()[0] for run in campaign.planned_runs(read_list(Path("list.yaml")), settings)
+        ]
         assert again == ["bad", "needy"]

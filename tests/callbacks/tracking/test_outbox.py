@@ -197,7 +197,7 @@ def test_a_damaged_run_costs_only_itself(tmp_path: Path, capsys: pytest.CaptureF
     assert outbox.main(arguments) == 1
     assert "not sent" in capsys.readouterr().err
     assert steps(uri, journal) == [3]
-    for damaged in ("", '{"uri": ', "[]", f'{{"{uri}": {{"offset": 3}}}}'):
+    for damaged in ('{"uri": ', f'{{"{uri}": {{"offset": 3}}}}'):
         (journal.run_dir / DELIVERED).write_text(damaged)
         assert outbox.main(["send", str(journal.run_dir), "--uri", uri]) == 0
         assert steps(uri, journal) == [3]
