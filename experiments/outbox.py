@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=["list", "send"],
         default="list",
-        help="list the runs with events that the server did not get, or send these (default: %(default)s)",
+        help="list the runs with events that the server did not get, or send these (default: list)",
     )
     add("run_dirs", nargs="*", type=Path, help=f"folders of runs (default: every one below {RUNS_DIR}/)")
     add("--uri", default=default_tracking_uri(), help="the MLflow tracking URI (default: %(default)s)")

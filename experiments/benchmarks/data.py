@@ -155,6 +155,7 @@ def write_large_corpus(root: Path, n_items: int, n_samples: int) -> None:
             file.truncate(file_bytes(item))
     write_index(root / "index.csv", items)
     manifest = {"schema_version": SCHEMA_VERSION, "address": "large", "sample_rate": 16000}
+    manifest |= {"minutes": n_items * n_samples / 16000 / 60, "licences": [], "notes": []}
     (root / "manifest.json").write_text(json.dumps(manifest))
 
 

@@ -25,8 +25,6 @@ from lightning_modules.layers.loss_weights import weighted_sum
 from lightning_modules.layers.network_size import NetworkSizeError
 
 N_MELS = 64
-NOISE_DB = (10.0, 60.0)
-"""Range of the signal-to-noise ratio of what the encoders hear in training, in dB: recordings have noise."""
 
 
 class Embeddings(NamedTuple):
@@ -58,9 +56,9 @@ def views_of(content: Tensor) -> list[Tensor]:
     return [content.mean(1), content.flatten(0, 1)]
 
 
-def in_noise(audio: Tensor) -> Tensor:
-    """Add white noise to each of ``(S, T)``, as much softer than the audio as a draw from `NOISE_DB` says."""
-    snr_db = torch.empty(len(audio), 1, device=audio.device).uniform_(*NOISE_DB)
+def in_noise(audio: Tensor, snr_range_db: tuple[float, float]) -> Tensor:
+    """Add white noise to each of ``(S, T)``, as much softer than the audio as a draw from the range says."""
+    snr_db = torch.empty(len(audio), 1, device=audio.device).uniform_(*snr_range_db)
     level = audio.square().mean(-1, keepdim=True).sqrt() * 10 ** (-snr_db / 20)
     return audio + level * torch.randn_like(audio)
 
@@ -85,6 +83,8 @@ class DisentangledModule(AdversarialModule[Forward]):
         overlap_frames: frames that neighbouring slices share in a transfer, less than half of them.
         discriminator_hidden: widths inside the discriminator.
         memory: share of a class embedding that a batch leaves as it was, in [0, 1).
+        snr_range_db: smallest and largest signal-to-noise ratio of what the encoders hear in training, in dB,
+            because recordings have noise; ``None`` adds none.
         clip_norm: gradients are scaled down to this norm.
         loss_weights: weight of each term of encoders and decoder.
         generator_optimizer: of encoders and decoder.
@@ -111,6 +111,7 @@ class DisentangledModule(AdversarialModule[Forward]):
         overlap_frames: int = 72,
         discriminator_hidden: Sequence[int] = (128, 128),
         memory: float = 0.95,
+        snr_range_db: tuple[float, float] | None = (10.0, 60.0),
         clip_norm: float = 0.5,
         loss_weights: LossWeights = LossWeights(),  # noqa: B008 (copied)
         generator_optimizer: OptimizerCallable = torch.optim.AdamW,
@@ -125,7 +126,7 @@ class DisentangledModule(AdversarialModule[Forward]):
         size = style_encoder.size
         self.discriminator = InstrumentDiscriminator(size, len(self.instruments), discriminator_hidden)
         self.normalisation = Normalisation(self.representation.n_bins)
-        self.memory = memory
+        self.memory, self.snr_range_db = memory, snr_range_db
         self.generator_max_norm = self.discriminator_max_norm = clip_norm
         self.register_buffer("class_embeddings", torch.zeros(len(self.instruments), size))
         self.register_buffer("known", torch.zeros(len(self.instruments), dtype=torch.bool))
@@ -161,7 +162,7 @@ class DisentangledModule(AdversarialModule[Forward]):
     def forward_batch(self, batch: TransferBatch) -> Forward:
         """Rebuild every whole slice of the batch and, where there are targets, transfer the sources.
 
-        In training the encoders hear the slices in white noise, and the decoder is to play them without it.
+        In training the encoders hear the slices in noise, and the decoder is to play them without it.
         """
         paired = batch.target is not None
         sources = self.whole_slices(batch.source)
@@ -171,7 +172,7 @@ class DisentangledModule(AdversarialModule[Forward]):
             batch.target_instrument.repeat_interleave(len(others) // len(batch.source)),
         ])  # fmt: skip
         slices = torch.cat([sources, others])
-        embeddings = self.embed(in_noise(slices) if self.training else slices, classes)
+        embeddings = self.embed(self._heard(slices), classes)
         levels = self.normalisation.level(self.representation.fourier(slices).abs())
         content, styles = embeddings.content, embeddings.styles
         rebuilt = self._decoded(content, styles, levels)
@@ -184,6 +185,11 @@ class DisentangledModule(AdversarialModule[Forward]):
         if self.training:
             self._remember(embeddings)
         return Forward(embeddings, rebuilt, levels, transferred, target_levels)
+
+    def _heard(self, slices: Tensor) -> Tensor:
+        if not self.training or self.snr_range_db is None:
+            return slices
+        return in_noise(slices, self.snr_range_db)
 
     def embed(self, slices: Tensor, classes: Tensor) -> Embeddings:
         """Style and content of slices with context, see `whole_slices`."""

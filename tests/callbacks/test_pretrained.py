@@ -34,6 +34,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     other = untrained(folder, seed=1)
     trainer = quiet_trainer(default_root_dir=folder)
     trainer.strategy.connect(other)
+    other.trainer = trainer
     trainer.save_checkpoint(folder / "other.ckpt")
     return folder / "other.ckpt"
 

@@ -9,7 +9,6 @@ from io import StringIO
 
 import pytest
 import torch
-from rich.console import Console
 
 import metrics
 from experiments.leaderboard.ranking import rankings
@@ -83,9 +82,9 @@ def test_a_new_metric_is_a_function_and_one_entry(anchor_batch, monkeypatch: pyt
     peak = anchor_batch.target.abs().amax(-1).mean().item()
     assert table.means()["peak_distance"] == pytest.approx(0.5 * peak)
     run = TestedRun("1", "ours", "demo", 0, "corpus", False, table)
-    console = Console(file=StringIO(), width=200)
-    print_rankings(rankings(join_runs([run])), console)
-    assert "peak ↓" in console.file.getvalue()
+    shown = StringIO()
+    print_rankings(rankings(join_runs([run])), shown)
+    assert "peak ↓" in shown.getvalue()
     assert "| `peak_distance` |  | ↓ | target |" in as_markdown()
 
 

@@ -73,9 +73,11 @@ def test_the_encoders_hear_noise_in_training_and_the_decoder_is_to_play_without(
     assert torch.equal(noisy.levels, levels)
     assert not torch.allclose(noisy.embeddings.content, clean.content, atol=1e-3)
     silence = torch.zeros(2, 500)
-    assert torch.equal(in_noise(silence), silence)
+    assert torch.equal(in_noise(silence, (10.0, 60.0)), silence)
     audio = tone(300.0, n_samples=40_000).expand(200, -1)
-    snr_db = 10 * (audio.square().mean(-1) / (in_noise(audio) - audio).square().mean(-1)).log10()
+    snr_db = (
+        10 * (audio.square().mean(-1) / (in_noise(audio, (10.0, 60.0)) - audio).square().mean(-1)).log10()
+    )
     assert 9.5 < snr_db.min() < 15 and 55 < snr_db.max() < 60.5
 
 

@@ -10,7 +10,9 @@ from tests.two_processes import slowed
 def comparing_nothing():
     """Without the terms that compare the recordings of a batch with one another: a half has fewer of them."""
     return slowed(
-        build(history_dropout=0.0, loss_weights=LossWeights(hsic=0, info_nce=0, margin=0)), 1e-2, 1e-2
+        build(history_dropout=0.0, snr_range_db=None, loss_weights=LossWeights(hsic=0, info_nce=0, margin=0)),
+        1e-2,
+        1e-2,
     )
 
 

@@ -105,7 +105,7 @@ def test_one_batch_is_learned_also_where_it_is_generated_and_heard_in_noise(pair
         return module.representation.fourier(heard).abs()
 
     before = generated()
-    fit(module.train(), [pair_batch] * 150)
+    fit(module.train(), [pair_batch] * 250)
     after = generated()
     assert after[0] < 0.5 * before[0] and after[1] < 0.5 * before[1]
 
@@ -116,7 +116,7 @@ def test_one_batch_is_learned_also_where_it_is_generated_and_heard_in_noise(pair
         heard = magnitude(source + noise * 10 ** (-snr_db / 20))
         level_db = 10 * (heard.square().sum() / clean.square().sum()).log10()
         alike = torch.cosine_similarity(heard.flatten(), clean.flatten(), dim=0)
-        assert abs(level_db) < 2 and alike > 0.95, snr_db
+        assert abs(level_db) < 2 and alike > 0.9, snr_db
     clipped = magnitude((8 * source).clamp(-1, 1))
     assert torch.cosine_similarity(clipped.flatten(), clean.flatten(), dim=0) > 0.8
 

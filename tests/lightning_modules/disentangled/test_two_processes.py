@@ -7,7 +7,7 @@ from tests.two_processes import assert_two_equal_one, slowed
 
 def slow_players():
     weights = LossWeights(hsic=1, info_nce=1, margin=1, adversarial=1)
-    return slowed(build(history_dropout=0.0, loss_weights=weights), 1e-2, 1e-2)
+    return slowed(build(history_dropout=0.0, snr_range_db=None, loss_weights=weights), 1e-2, 1e-2)
 
 
 def test_two_processes_come_to_the_weights_of_one_with_twice_the_batch(pair_batch, tmp_path):
